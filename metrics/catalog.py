@@ -15,6 +15,7 @@ from server.protocol.messages import CLIENT_TYPES, FILE_CHUNK, SERVER_TYPES
 from server.stats import (
     BUS_DIRECTIONS,
     BUS_DROP_REASONS,
+    DOWNLOAD_OUTCOMES,
     DROP_REASONS,
     ECHO,
     HTTP_CODES,
@@ -41,6 +42,7 @@ _LIMIT: Final = Label("limit", RATE_LIMITS)
 _OUTCOME: Final = Label("outcome", UPLOAD_OUTCOMES)
 _PATH: Final = Label("path", HTTP_PATHS)
 _CODE: Final = Label("code", tuple(map(str, HTTP_CODES)))
+_DOWNLOAD: Final = Label("outcome", DOWNLOAD_OUTCOMES)
 _DIRECTION: Final = Label("direction", BUS_DIRECTIONS)
 _LOST: Final = Label("reason", BUS_DROP_REASONS)
 _BUILD: Final = tuple(Label(part) for part in ("version", "python", "uvloop", "websockets"))
@@ -55,6 +57,7 @@ SERVER: Final = (
     gauge("chat_rooms", "Rooms with at least one member."),
     gauge("chat_room_members_max", "Members of the largest room."),
     gauge("chat_uploads_active", "Uploads in progress."),
+    gauge("chat_downloads_active", "Downloads of stored files in progress."),
     counter("chat_connections_opened_total", "WebSocket connections accepted."),
     counter("chat_connections_closed_total", "WebSocket connections ended, by cause.", _CLOSED),
     counter("chat_handshakes_rejected_total", "Upgrade requests refused, by cause.", _REJECTED),
@@ -80,6 +83,8 @@ SERVER: Final = (
     counter("chat_uploads_total", "Uploads ended, by outcome.", _OUTCOME),
     counter("chat_upload_bytes_total", "Bytes of file content received, chunk headers excluded."),
     counter("chat_uploads_expired_total", "Expired files removed."),
+    counter("chat_downloads_total", "Downloads of stored files ended, by outcome.", _DOWNLOAD),
+    counter("chat_download_bytes_total", "Bytes of file content sent."),
     counter("chat_task_failures_total", "Unexpected errors in long-lived tasks, which continue, by task.", _TASK),
     histogram("chat_fanout_recipients", RECIPIENT_BOUNDS, "Recipients of each room message."),
     histogram("chat_fanout_duration_seconds", LATENCY_BOUNDS, "Time from receiving a room message to its last write."),

@@ -81,11 +81,14 @@ class TaskState(Protocol):
 
 
 class UploadState(Protocol):
-    """The counters of uploads."""
+    """The counters of uploads and downloads."""
 
     uploads: dict[str, int]
     upload_bytes: int
     uploads_expired: int
+    downloads: dict[str, int]
+    downloads_active: int
+    download_bytes: int
 
     @property
     def upload_duration(self) -> Distribution: ...
@@ -180,7 +183,7 @@ class TaskCollector(Collector):
 
 
 class UploadCollector(Collector):
-    """Exports the uploads in progress, their outcomes and durations."""
+    """Exports the uploads and downloads in progress, their outcomes, and the durations of uploads."""
 
     def __init__(self, state: UploadState, uploads: ActiveUploads) -> None:
         self._state = state
@@ -192,6 +195,9 @@ class UploadCollector(Collector):
         yield _families.labelled("chat_uploads_total", state.uploads)
         yield _families.scalar("chat_upload_bytes_total", state.upload_bytes)
         yield _families.scalar("chat_uploads_expired_total", state.uploads_expired)
+        yield _families.scalar("chat_downloads_active", state.downloads_active)
+        yield _families.labelled("chat_downloads_total", state.downloads)
+        yield _families.scalar("chat_download_bytes_total", state.download_bytes)
         yield _families.histogram("chat_upload_duration_seconds", {(): state.upload_duration})
 
 

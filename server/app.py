@@ -15,6 +15,7 @@ import tempfile
 import time
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,7 +42,7 @@ from server.http.tls_connection import TlsHttpConnection
 from server.runtime import logging as logs
 from server.runtime.background_tasks import BackgroundTasks
 from server.runtime.exception_fields import exception_fields
-from server.runtime.listen import bind, error_text, url_host
+from server.runtime.listen import acceptors, bind, error_text, url_host
 from server.runtime.loop_lag import LoopLag
 from server.runtime.rlimits import METRICS_SOCKETS, REFUSED_SOCKETS, SPARE_SOCKETS, raise_file_limit, socket_budget
 from server.runtime.signals import ExitSignals, write_line
@@ -50,6 +51,7 @@ from server.stats import ServerStats
 from server.supervisor.startup_report import StartupReport
 from server.supervisor.supervisor import Supervisor
 from server.uploads.daemon_threads import DaemonThreadPool
+from server.uploads.downloads import Downloads
 from server.uploads.retention import Retention
 from server.uploads.uploads import UploadStore
 from server.websocket.connection import Connection
@@ -130,6 +132,9 @@ class ChatServer:
         self._uploads = UploadStore(
             settings.upload_dir, self.stats, max_uploads=settings.max_uploads, budget=settings.upload_budget
         )
+        downloads = Downloads(
+            settings.upload_dir, self.stats, settings.upload_keep, wall_clock=time.time, run_in_thread=run_in_thread
+        )
         self._retention = Retention(
             self._uploads,
             settings.upload_keep,
@@ -146,6 +151,7 @@ class ChatServer:
             stats=self.stats,
             hub=self._hub,
             uploads=self._uploads,
+            downloads=downloads,
             wheel=self._wheel,
             scheduler=scheduler,
             loop=loop,
@@ -208,7 +214,9 @@ class ChatServer:
         listener = Listener(self.context, policy, soft_limit, hard_limit)
         if not has_metrics_port:
             return listener, None
-        metrics_policy = dataclasses.replace(policy, router=Router(metrics_pages(render), self.stats), routes={})
+        metrics_policy = dataclasses.replace(
+            policy, router=Router(metrics_pages(render), self.stats), routes={}, serves_files=False
+        )
         return listener, Listener(self.context, metrics_policy, METRICS_SOCKETS, METRICS_SOCKETS + REFUSED_SOCKETS)
 
     async def serve(self, signals: ExitSignals) -> int:
@@ -310,18 +318,15 @@ class ChatServer:
         """Listen, and return host and port in the form of a URL."""
         settings = self._settings
         sockets = bind(settings.host, port, reuse_port=settings.reuse_port)
-        for each in sockets:  # accepted sockets inherit the option
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
         address = f"{url_host(settings.host, sockets[0])}:{sockets[0].getsockname()[1]}"
-        for each in sockets:
+        make: Callable[[], HttpConnection] = partial(HttpConnection, listener)
+        if tls_context is not None:
+            make = partial(TlsHttpConnection, listener, tls_context)
+        for each in chain.from_iterable(map(acceptors, sockets)):
+            # Accepted sockets inherit the option.
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
             try:
-                server = await self._loop.create_server(
-                    lambda: (
-                        HttpConnection(listener) if tls_context is None else TlsHttpConnection(listener, tls_context)
-                    ),
-                    sock=each,
-                    backlog=_BACKLOG,
-                )
+                server = await self._loop.create_server(make, sock=each, backlog=_BACKLOG)
             except OSError as error:  # another process has begun to listen since `bind`
                 raise SettingsError(f"cannot listen on {address}: {error_text(error)}") from None
             self._servers.append(server)

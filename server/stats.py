@@ -33,6 +33,7 @@ INVALID_REASONS: Final = tuple(
     )
 )
 UPLOAD_OUTCOMES: Final = ("saved", "cancelled", "vanished", "rejected", "failed", "idle", "limit", "budget")
+DOWNLOAD_OUTCOMES: Final = ("sent", "vanished", "stalled", "failed", "limit")
 REJECTIONS: Final = (
     "bad_request",
     "not_found",
@@ -45,8 +46,11 @@ REJECTIONS: Final = (
 )
 RATE_LIMITS: Final = ("messages", "frames", "chat")
 DROP_REASONS: Final = ("closed", "slow")
-HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
-HTTP_CODES: Final = (200, 204, 400, 404, 405, 408, 413, 414, 426, 431, 501, 503, 505)
+FILES_PATH: Final = "/files"
+"""Stored files are served below this path."""
+
+HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", FILES_PATH, "other")
+HTTP_CODES: Final = (200, 204, 400, 401, 403, 404, 405, 408, 413, 414, 426, 431, 501, 503, 505)
 BUS_DIRECTIONS: Final = ("received", "sent")
 BUS_DROP_REASONS: Final = ("disconnected", "backlog", "ephemeral", "lost", "too_large")
 TASKS: Final = ("bus_beat", "bus_sender", "heartbeat", "load_report")
@@ -141,6 +145,10 @@ class ServerStats:
     rooms_created: int = 0
     uploads: dict[str, int] = field(default_factory=lambda: _zeros(UPLOAD_OUTCOMES))
     upload_bytes: int = 0
+    downloads: dict[str, int] = field(default_factory=lambda: _zeros(DOWNLOAD_OUTCOMES))
+    downloads_active: int = 0
+    download_bytes: int = 0
+    """Bytes of file content written to transports."""
     bus_messages: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DIRECTIONS))
     bus_dropped: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DROP_REASONS))
     """Chat messages not sent to other nodes, by reason; `lost`: sent by other nodes and not received."""
@@ -155,6 +163,15 @@ class ServerStats:
     session_duration: Histogram = field(default_factory=lambda: Histogram(SESSION_BOUNDS))
     upload_duration: Histogram = field(default_factory=lambda: Histogram(UPLOAD_BOUNDS))
     bus_lag: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
+
+    def count_response(self, path: str, code: int) -> None:
+        """Count a response to an HTTP request.
+
+        Args:
+            path: one of `HTTP_PATHS`.
+            code: its status.
+        """
+        self.http_requests[path, code] = self.http_requests.get((path, code), 0) + 1
 
     @property
     def connections(self) -> int:

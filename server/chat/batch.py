@@ -38,12 +38,16 @@ class Batch:
         if already_sent:
             starts = list(accumulate([len(frame) for frame, _, _, _ in entries], initial=0))
             self._excluded = {member: [(0, starts[count])] for member, count in already_sent.items()}
-        start = 0
-        for number, (frame, _, _, author) in enumerate(entries):
-            stop = start + len(frame)
-            if author is not None and (not already_sent or number >= already_sent.get(author, 0)):
-                self._excluded.setdefault(author, []).append((start, stop))
-            start = stop
+        sender = None
+        start = stop = 0
+        for frame, _, _, author in entries:
+            if author is not sender:  # one span for all messages of one read
+                if sender is not None:
+                    self._excluded.setdefault(sender, []).append((start, stop))
+                start, sender = stop, author
+            stop += len(frame)
+        if sender is not None:
+            self._excluded.setdefault(sender, []).append((start, stop))
 
     def data_for(self, member: Member) -> bytes:
         """Return the frames for a member, without its own and without those that it already has."""
@@ -67,7 +71,7 @@ class Batch:
 
 
 def _without(data: bytes, spans: list[tuple[int, int]]) -> bytes:
-    """Return data without the given ascending spans."""
+    """Return data without the given spans; they begin in ascending order and may overlap."""
     if len(spans) == 1:
         [(start, stop)] = spans
         return data[:start] + data[stop:]
@@ -75,6 +79,6 @@ def _without(data: bytes, spans: list[tuple[int, int]]) -> bytes:
     position = 0
     for start, stop in spans:
         kept.append(data[position:start])
-        position = stop
+        position = max(position, stop)
     kept.append(data[position:])
     return b"".join(kept)

@@ -91,10 +91,10 @@ class Hub:
 
     # --- chat clients ---
 
-    def connect(self, client: Client, greeting: wire.Connected) -> None:
-        """Add a client and greet it."""
+    def connect(self, client: Client, greeting: wire.Connected) -> bytes:
+        """Add a client, and return the frame that greets it."""
         self.registry.everyone.add(client)
-        self._publisher.reply(client, greeting)
+        return self._publisher.first_frame(greeting)
 
     def disconnect(self, client: Client, received_at: float) -> None:
         """Remove a client; its room receives the same messages as when the client leaves it."""
@@ -124,11 +124,14 @@ class Hub:
         if client.room is not None:
             client.room.flush_to(client)
 
-    def share_file(self, client: Client, name: str, size: int, mime_type: str, received_at: float) -> None:
-        """Tell the client's room, and the watchers of all nodes, of a stored file."""
+    def share_file(self, client: Client, saved: wire.FileSaved, mime_type: str, received_at: float) -> None:
+        """Tell the client's room, and the watchers of all nodes, of a stored file; only the room gets its address."""
+        name, size = saved.name, saved.size
         room = client.room
         if room is not None:
-            shared = wire.FileShared(user=client.username, name=name, size=size, mime_type=mime_type)
+            shared = wire.FileShared(
+                user=client.username, name=name, size=size, mime_type=mime_type, upload_id=saved.upload_id
+            )
             self._publisher.publish(room, shared, received_at)
         notification = wire.Notification(
             event="fileShared",
@@ -142,11 +145,10 @@ class Hub:
 
     # --- watchers ---
 
-    def watch(self, client: Client) -> None:
-        """Add a watcher, and send it the load reports of the last two minutes."""
-        for load in self._load_history:
-            self._publisher.reply(client, load)
+    def watch(self, client: Client) -> bytes:
+        """Add a watcher, and return the frames of the load reports of the last two minutes."""
         self.registry.watchers.add(client)
+        return b"".join([self._publisher.first_frame(load) for load in self._load_history])
 
     def unwatch(self, client: Client) -> None:
         """Remove a watcher."""

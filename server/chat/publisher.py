@@ -35,6 +35,11 @@ class Publisher:
         self._stats = stats
         self._clock = clock
 
+    def first_frame(self, message: wire.Message) -> bytes:
+        """Return the frame of a message that the connection sends with the response to the handshake."""
+        self._stats.messages_delivered[wire.TYPE_OF[type(message)]] += 1
+        return text_frame(wire.encode(message))
+
     def reply(self, client: Client, message: wire.Message) -> None:
         """Send a message to one client, after `chat` messages that wait for the end of the iteration."""
         if self._everyone.pending:

@@ -91,7 +91,7 @@ class Admission:
                 del self._by_address[address]
 
 
-def accountable_address(peer: str, forwarded: Iterable[str], trusted: Iterable[Network]) -> str:
+def accountable_address(peer: str, forwarded: Iterable[str], trusted: tuple[Network, ...]) -> str:
     """Return the address under which the limits count a connection.
 
     Args:
@@ -103,10 +103,11 @@ def accountable_address(peer: str, forwarded: Iterable[str], trusted: Iterable[N
         The nearest address that is not a trusted proxy's. For an IPv6 address its /64, because one customer has a whole
         /64.
     """
-    networks = tuple(trusted)
+    if not trusted:
+        return _group(peer)
     address = peer
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
-    while hops and _within(address, networks):
+    while hops and _within(address, trusted):
         candidate = _without_port(hops.pop())
         if not _is_address(candidate):
             break

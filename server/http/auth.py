@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from websockets.http11 import Request
 
+    from server.http.upgrade import UpgradeRequest
+
 _MAX_NAME_LENGTH: Final = 64
 _MIN_SECRET_BYTES: Final = 32  # RFC 7518, section 3.2, for HS256
 
@@ -70,7 +72,7 @@ class Authenticator:
         """
         self._keys = _read(self._file)
 
-    def username(self, request: Request) -> str:
+    def username(self, request: Request | UpgradeRequest) -> str:
         """Return the `sub` of a request's token.
 
         Raises:
@@ -138,7 +140,7 @@ def _key_for(token: str, keys: VerificationKeys) -> Any:
     return key
 
 
-def _token(request: Request) -> str | None:
+def _token(request: Request | UpgradeRequest) -> str | None:
     for value in request.headers.get_all("Authorization"):
         scheme, _, token = value.partition(" ")
         if scheme.lower() == "bearer":

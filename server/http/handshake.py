@@ -11,8 +11,10 @@ from websockets.frames import Close, Frame, Opcode
 
 from server.errors import CloseReason, TokenError, TokenFault
 from server.http.admission import accountable_address
+from server.http.files import file_id_of
 from server.http.parser import path_of
 from server.http.response import HttpResponse, plain
+from server.stats import FILES_PATH
 from server.websocket.routes import AcceptedUpgrade
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from server.http.admission import Admission, Network, Refusal
     from server.http.auth import Authenticator
     from server.http.router import Router
+    from server.http.upgrade import UpgradeRequest
     from server.stats import ServerStats
     from server.websocket.routes import Route
 
@@ -47,8 +50,21 @@ class RejectedToken:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRequest:
+    """A request for a stored file, which the client may have.
+
+    Attributes:
+        file_id: its id, as requested.
+        address: the address under which limits count the download.
+    """
+
+    file_id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class HandshakePolicy:
-    """The pages and routes of one listening address, and the conditions for an upgrade.
+    """The pages, files and routes of one listening address, and the conditions for an upgrade or a file.
 
     Attributes:
         router: the pages.
@@ -57,6 +73,7 @@ class HandshakePolicy:
         require_origin: whether a request without the header, which no browser sends, is refused.
         proxies: networks whose X-Forwarded-For header is trusted.
         authenticator: verifies tokens; None: no token is needed.
+        serves_files: whether stored files are served.
     """
 
     router: Router
@@ -68,16 +85,26 @@ class HandshakePolicy:
     require_origin: bool = False
     proxies: tuple[Network, ...] = ()
     authenticator: Authenticator | None = None
+    serves_files: bool = True
 
-    def decide(self, request: Request, peer: str) -> HttpResponse | AcceptedUpgrade | RejectedToken:
-        """Return the response to a request, or the upgrade, which is then counted as a connection."""
+    def decide(self, request: Request, peer: str) -> HttpResponse | FileRequest | AcceptedUpgrade | RejectedToken:
+        """Return the response to a request, the file to send, or what `decide_upgrade` returns."""
+        if _wants_upgrade(request):
+            return self.decide_upgrade(request, peer)
+        path = path_of(request.path)
+        if self.serves_files and (file_id := file_id_of(path)) is not None:
+            return self._decide_file(request, file_id, peer)
+        return self.router.respond(request, path, is_websocket=path in self.routes)
+
+    def decide_upgrade(
+        self, request: Request | UpgradeRequest, peer: str
+    ) -> HttpResponse | AcceptedUpgrade | RejectedToken:
+        """Return the refusal of an upgrade request, or the upgrade, which is then counted as a connection."""
         path = path_of(request.path)
         route = self.routes.get(path)
-        if not _wants_upgrade(request):
-            return self.router.respond(request, path, is_websocket=route is not None)
         if route is None:
             return self._reject("not_found", plain(HTTPStatus.NOT_FOUND, "This path serves no WebSockets"))
-        if not self._is_origin_allowed(request.headers.get_all("Origin")):
+        if self.origins and not self._is_origin_allowed(request.headers.get_all("Origin")):
             return self._reject("origin", plain(HTTPStatus.FORBIDDEN, "This origin is not allowed"))
         username = None
         if self.authenticator is not None:
@@ -85,7 +112,7 @@ class HandshakePolicy:
                 username = self.authenticator.username(request)
             except TokenError as error:
                 return self._reject("unauthorized", _reject_token(request, error.fault))
-        address = accountable_address(peer, request.headers.get_all("X-Forwarded-For"), self.proxies)
+        address = self._address(request, peer)
         refusal = self.admission.admit(address, self.clock())
         if refusal is not None:
             return self._reject(refusal.label, refuse(refusal))
@@ -98,13 +125,31 @@ class HandshakePolicy:
         self.admission.release(decision.address)
         self.stats.handshakes_rejected["bad_request"] += 1
 
+    def _decide_file(self, request: Request, file_id: str, peer: str) -> HttpResponse | FileRequest:
+        """Require the token and the origin of an upgrade; browsers send no Origin with most requests for files."""
+        origins = request.headers.get_all("Origin")
+        if self.origins and origins and not self._is_origin_allowed(origins):
+            return self._refuse_file(plain(HTTPStatus.FORBIDDEN, "This origin is not allowed"))
+        if self.authenticator is not None:
+            try:
+                self.authenticator.username(request)
+            except TokenError as error:
+                return self._refuse_file(_unauthorized(error.fault))
+        return FileRequest(file_id, self._address(request, peer))
+
+    def _refuse_file(self, response: HttpResponse) -> HttpResponse:
+        self.stats.count_response(FILES_PATH, response.status)
+        return response
+
+    def _address(self, request: Request | UpgradeRequest, peer: str) -> str:
+        forwarded = request.headers.get_all("X-Forwarded-For") if self.proxies else ()
+        return accountable_address(peer, forwarded, self.proxies)
+
     def _reject(self, label: str, response: T) -> T:
         self.stats.handshakes_rejected[label] += 1
         return response
 
     def _is_origin_allowed(self, origins: list[str]) -> bool:
-        if not self.origins:
-            return True
         if not origins:
             return not self.require_origin
         return len(origins) == 1 and any(_matches(pattern, origins[0]) for pattern in self.origins)
@@ -121,10 +166,15 @@ def _matches(pattern: str, origin: str) -> bool:
     return re.fullmatch(expression, origin.lower()) is not None
 
 
-def _reject_token(request: Request, fault: TokenFault) -> HttpResponse | RejectedToken:
+def _reject_token(request: Request | UpgradeRequest, fault: TokenFault) -> HttpResponse | RejectedToken:
     """Return a rejection that the client can read: for a page a close frame, else as in RFC 6750, section 3."""
-    if "Origin" in request.headers and "Authorization" not in request.headers:  # a page cannot set that header
+    headers = request.headers
+    if headers.get_all("Origin") and not headers.get_all("Authorization"):  # a page cannot set that header
         return RejectedToken(fault)
+    return _unauthorized(fault)
+
+
+def _unauthorized(fault: TokenFault) -> HttpResponse:
     challenge = "Bearer"
     if fault is not TokenFault.MISSING:
         challenge += f' error="invalid_token", error_description="{fault.message}"'

@@ -6,7 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from server.http.deadlines import Deadlines
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from server.http.handshake import HandshakePolicy
     from server.websocket.connection import Connection
     from server.websocket.context import ServerContext
@@ -27,6 +31,8 @@ class Listener:
         soft_limit: connections of any kind; each one above this limit is answered with 503.
         hard_limit: connections for which there are file descriptors; each one above this limit is aborted without an
             answer.
+        handshakes: the deadlines of connections that have not sent their request yet.
+        on_websocket_closed: removes a WebSocket, and releases its place under the connection limits.
     """
 
     context: ServerContext
@@ -34,7 +40,13 @@ class Listener:
     soft_limit: int
     hard_limit: int
     connections: set[OpenConnection] = field(default_factory=set)
+    handshakes: Deadlines = field(init=False)
+    on_websocket_closed: Callable[[Connection], None] = field(init=False)
     _emptied: asyncio.Event | None = None
+
+    def __post_init__(self) -> None:
+        self.handshakes = Deadlines(self.context.loop)
+        self.on_websocket_closed = self._websocket_closed  # bound once: each connection would keep 64 bytes of its own
 
     @property
     def is_full(self) -> bool:
@@ -61,13 +73,12 @@ class Listener:
         if self._emptied is not None and not self.connections:
             self._emptied.set()
 
-    def websocket_closed(self, connection: Connection) -> None:
-        """Remove a WebSocket, and release its place under the connection limits."""
-        self.discard(connection)
-        self.policy.admission.release(connection.upgrade.address)
-
     async def wait_empty(self) -> None:
         """Wait until there is no connection."""
         if self.connections:
             self._emptied = asyncio.Event()
             await self._emptied.wait()
+
+    def _websocket_closed(self, connection: Connection) -> None:
+        self.discard(connection)
+        self.policy.admission.release(connection.upgrade.address)

@@ -34,18 +34,19 @@ def plain(status: HTTPStatus, text: str = "", *, headers: Mapping[str, str] | No
     return HttpResponse(status.value, f"{text or status.phrase}\n".encode(), headers=headers or {})
 
 
-def serialize(response: HttpResponse, *, head_only: bool = False) -> bytes:
+def serialize(response: HttpResponse, *, head_only: bool = False, length: int | None = None) -> bytes:
     """Return the bytes of a response after which the connection ends.
 
     Args:
         response: the response.
         head_only: whether the body is left out, as the response to a HEAD request.
+        length: bytes of the body, if the caller sends it.
     """
     headers = Headers()
     headers["Date"] = formatdate(usegmt=True)
     if response.status != HTTPStatus.NO_CONTENT:
         headers["Content-Type"] = response.content_type
-        headers["Content-Length"] = str(len(response.body))
+        headers["Content-Length"] = str(len(response.body) if length is None else length)
     headers["Connection"] = "close"
     headers["X-Content-Type-Options"] = "nosniff"
     for name, value in response.headers.items():

@@ -69,4 +69,4 @@ class Router:
     def count(self, path: str, code: int) -> None:
         """Count a response; unknown paths, and scripts and styles of the pages, count as `other`."""
         label = path if path in self._pages and path in HTTP_PATHS else "other"
-        self._stats.http_requests[label, code] = self._stats.http_requests.get((label, code), 0) + 1
+        self._stats.count_response(label, code)

@@ -204,12 +204,13 @@ class FileSaved(Message, frozen=True, tag="fileSaved", rename="camel"):
 
 
 class FileShared(Message, frozen=True, tag="fileShared", rename="camel"):
-    """Tell a room of a stored file."""
+    """Tell a room of a stored file; the upload's id is also its address, /files/<id>."""
 
     user: str | None
     name: str
     size: int
     mime_type: str
+    upload_id: str
 
 
 class Notification(Message, frozen=True, tag="notification", omit_defaults=True):

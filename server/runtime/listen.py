@@ -14,6 +14,9 @@ _ATTEMPTS: Final = 20
 """Attempts to find a port that is free on all addresses of a host."""
 
 _NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+ACCEPTS: Final = 16
+"""Connections that one iteration of the event loop can accept on one address."""
+
 _ALL: Final = "::"
 _ALL_IPV4: Final = "0.0.0.0"  # noqa: S104 - the meaning of an empty host where IPv6 is missing
 
@@ -45,6 +48,22 @@ def bind(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socke
         return _bind_all(addresses, port, reuse_port=reuse_port)
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"cannot listen on {bracket_ipv6(host)}:{port}: {error_text(error)}") from None
+
+
+def acceptors(bound: socket.socket) -> list[socket.socket]:
+    """Return a bound socket and up to `ACCEPTS` - 1 others on its address; the kernel spreads connections over them.
+
+    libuv accepts one connection from a socket in an iteration of the event loop. With one socket, each connection of a
+    storm costs an iteration of its own, and a server whose iterations take 50 ms accepts 20 clients per second.
+    """
+    address = bound.getsockname()
+    sockets = [bound]
+    with contextlib.suppress(OSError):  # some systems do not support it
+        # Only now: the first socket must not share its port with another process.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        while len(sockets) < ACCEPTS:
+            sockets.append(_bind(bound.family, address, reuse_port=True))
+    return sockets
 
 
 def url_host(host: str, bound: socket.socket) -> str:

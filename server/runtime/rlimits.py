@@ -16,7 +16,10 @@ METRICS_SOCKETS: Final = 16
 REFUSED_SOCKETS: Final = 8
 """Sockets on each port that are only answered with 503."""
 
-_OTHER_FILES: Final = 64
+DOWNLOADS: Final = 64
+"""Files that are open for downloads; their sockets are among the spare ones."""
+
+_OTHER_FILES: Final = 128
 """Logs, the event loop, NATS, listening sockets and files of libraries."""
 
 _UNLIMITED: Final = 1_000_000
@@ -51,7 +54,7 @@ def socket_budget(wanted: int | None, max_uploads: int) -> SocketBudget:
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     left = soft if soft != resource.RLIM_INFINITY else _UNLIMITED
-    left -= _OTHER_FILES + METRICS_SOCKETS + REFUSED_SOCKETS
+    left -= _OTHER_FILES + DOWNLOADS + METRICS_SOCKETS + REFUSED_SOCKETS
     most = left - SPARE_SOCKETS - REFUSED_SOCKETS
     possible = max(1, most - max_uploads if 0 < max_uploads < most // 2 else most // 2)
     connections = min(wanted or possible, possible)

@@ -18,8 +18,8 @@ Request = UploadMessage | bytes | None
 """An upload message, the payload of a chunk, or None when the client disconnected."""
 
 
-class PausableConnection(Protocol):
-    """A connection whose reading can be paused."""
+class PausableStream(Protocol):
+    """The inbound half of a connection, whose reading can be paused."""
 
     def pause_reading(self) -> None:
         """Pause reading until `resume_reading` has been called equally often."""
@@ -31,10 +31,10 @@ class PausableConnection(Protocol):
 class RequestQueue:
     """The requests of one client that its upload session has not handled yet, in their order."""
 
-    __slots__ = ("_arrived", "_bytes", "_connection", "_is_paused", "_requests")
+    __slots__ = ("_arrived", "_bytes", "_is_paused", "_requests", "_stream")
 
-    def __init__(self, connection: PausableConnection) -> None:
-        self._connection = connection
+    def __init__(self, stream: PausableStream) -> None:
+        self._stream = stream
         self._requests: deque[Request] = deque()
         self._arrived = asyncio.Event()
         self._bytes = 0
@@ -72,10 +72,10 @@ class RequestQueue:
         self._bytes += size
         if not self._is_paused and self._bytes > MAX_QUEUED_BYTES:
             self._is_paused = True
-            self._connection.pause_reading()
+            self._stream.pause_reading()
         elif self._is_paused and self._bytes <= MAX_QUEUED_BYTES // 2:
             self._is_paused = False
-            self._connection.resume_reading()
+            self._stream.resume_reading()
 
 
 def _size(request: Request) -> int:

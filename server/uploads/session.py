@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from server.chat.hub import Hub
     from server.stats import ServerStats
     from server.uploads.daemon_threads import RunInThread, T
-    from server.uploads.request_queue import PausableConnection, Request
+    from server.uploads.request_queue import PausableStream, Request
     from server.uploads.uploads import Upload, UploadStore
 
 IDLE_SECONDS: Final = 30.0
@@ -57,7 +57,7 @@ class UploadSession:
 
     Args:
         client: receives the answers.
-        connection: its reading is paused while too much is queued.
+        stream: its reading is paused while too much is queued.
         hub: sends the answers and announces stored files to the room.
         store: admits uploads and counts their outcomes.
         stats: counts received bytes.
@@ -70,7 +70,7 @@ class UploadSession:
     def __init__(
         self,
         client: Client,
-        connection: PausableConnection,
+        stream: PausableStream,
         *,
         hub: Hub,
         store: UploadStore,
@@ -84,7 +84,7 @@ class UploadSession:
         self._stats = stats
         self._clock = clock
         self._run_in_thread = run_in_thread
-        self._queue = RequestQueue(connection)
+        self._queue = RequestQueue(stream)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -138,7 +138,7 @@ class UploadSession:
             now = self._clock()
             self._store.settle(upload, "saved", now)
             self._hub.reply(self._client, saved)
-            self._hub.share_file(self._client, saved.name, saved.size, start.mime_type, now)
+            self._hub.share_file(self._client, saved, start.mime_type, now)
 
     async def _receive(self, upload: Upload) -> wire.FileSaved:
         """Write the chunks of an upload to the disk and return the answer to its `fileEnd`.

@@ -12,13 +12,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from server.protocol.messages import CHUNK_BYTES, FileSaved
+from server.uploads.stored_file import METADATA_SUFFIX, STORED_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES: Final = 4096
 """Block size assumed for the file system: a small file uses a whole block."""
 
-_OURS: Final = re.compile(r"[0-9a-f]{32}")
 _PARTIAL: Final = ".part"
-_METADATA: Final = ".json"
 
 
 def blocks(size: int) -> int:
@@ -92,7 +90,7 @@ class PartialFile:
         saved = FileSaved(
             upload_id=self._path.name, name=self._start.name, size=self._start.size, sha256=self._digest()
         )
-        self._path.with_suffix(_METADATA).write_bytes(describe(self._start, saved.sha256))
+        self._path.with_suffix(METADATA_SUFFIX).write_bytes(describe(self._start, saved.sha256))
         self._path.with_suffix(_PARTIAL).rename(self._path)
         self._close()  # releases the lock
         return saved
@@ -108,7 +106,7 @@ class PartialFile:
         try:
             self._close()
         finally:
-            for suffix in (_PARTIAL, _METADATA):
+            for suffix in (_PARTIAL, METADATA_SUFFIX):
                 self._path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _write_at(self, data: memoryview, offset: int) -> None:
@@ -160,7 +158,7 @@ class Folder:
             OSError: the folder cannot be read, or a file in it cannot be removed.
         """
         for partial in self.path.glob("*" + _PARTIAL):
-            if _OURS.fullmatch(partial.stem):
+            if STORED_NAME.fullmatch(partial.stem):
                 _remove_unless_locked(partial)
 
     def sweep(self, stored_before: float) -> Swept:
@@ -172,13 +170,13 @@ class Folder:
         files = freed = kept = 0
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
             for entry in entries:
-                if not _OURS.fullmatch(entry.name):
+                if not STORED_NAME.fullmatch(entry.name):
                     continue
                 try:
                     data = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue  # another process removed it
-                metadata = self.path / (entry.name + _METADATA)
+                metadata = self.path / (entry.name + METADATA_SUFFIX)
                 size = blocks(data.st_size) + blocks(_size(metadata))
                 if data.st_mtime < stored_before:
                     metadata.unlink(
@@ -214,7 +212,7 @@ def _remove_unless_locked(partial: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if partial.exists():  # otherwise it was just finished, and its metadata must stay
-            partial.with_suffix(_METADATA).unlink(missing_ok=True)
+            partial.with_suffix(METADATA_SUFFIX).unlink(missing_ok=True)
             partial.unlink(missing_ok=True)
     except BlockingIOError:
         pass  # a running process writes it

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from server.settings import Settings
     from server.stats import ServerStats
     from server.uploads.daemon_threads import RunInThread
+    from server.uploads.downloads import Downloads
     from server.uploads.uploads import UploadStore
     from server.websocket.heartbeat import HeartbeatWheel
 
@@ -32,6 +33,7 @@ class ServerContext:
     stats: ServerStats
     hub: Hub
     uploads: UploadStore
+    downloads: Downloads
     wheel: HeartbeatWheel
     scheduler: BatchScheduler
     loop: asyncio.AbstractEventLoop

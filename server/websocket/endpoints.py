@@ -21,26 +21,32 @@ from server.websocket.rate_limit import BURST_SECONDS, RateLimiter
 from stampede.websocket.frames import binary_frame, text_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from server.websocket.context import ServerContext
+    from server.websocket.inbound import InboundStream
 
 ECHO_BYTES: Final = 64 * 1024
 """Size of one message for the rate limit of the echo path; a larger message counts as several."""
 
 
+def _draw_client_ids() -> Iterator[str]:
+    """Yield random ids of 16 digits. One system call draws many: one for each connection would cost it 1 us."""
+    while True:
+        digits = secrets.token_hex(16 // 2 * 256)
+        yield from (digits[start : start + 16] for start in range(0, len(digits), 16))
+
+
+_client_ids: Final = _draw_client_ids()
+
+
 class Peer(Member, Protocol):
     """The connection, as an endpoint uses it."""
 
+    inbound: InboundStream
+
     def close(self, reason: CloseReason, text: str = "") -> None:
         """Send a close frame and end the connection."""
-
-    def pause_reading_for(self, seconds: float) -> None:
-        """Pause reading for some seconds."""
-
-    def pause_reading(self) -> None:
-        """Pause reading until `resume_reading` has been called equally often."""
-
-    def resume_reading(self) -> None:
-        """Undo one `pause_reading`."""
 
 
 class Endpoint(Protocol):
@@ -54,8 +60,8 @@ class Endpoint(Protocol):
     def username(self) -> str | None:
         """The client's name, or None without one."""
 
-    def opened(self) -> None:
-        """Send the first messages of a connection."""
+    def opened(self) -> bytes:
+        """Return the first frames of a connection, which then receives all others."""
 
     def text(self, payload: bytes, received_at: float, in_batch: bool = False) -> None:
         """Handle a text message; `in_batch`: it was received together with others."""
@@ -81,7 +87,7 @@ class ChatEndpoint:
     def __init__(self, peer: Peer, context: ServerContext, username: str | None) -> None:
         self._context = context
         self._peer = peer
-        self._client = Client(secrets.token_hex(8), peer)
+        self._client = Client(next(_client_ids), peer)
         self._client.username = username
         self._is_name_fixed = username is not None
         self._uploads: UploadSession | None = None  # made for the first upload: most clients have none
@@ -98,15 +104,15 @@ class ChatEndpoint:
         """The client's name, once it is set."""
         return self._client.username
 
-    def opened(self) -> None:
-        """Add the client to the hub and send `connected`."""
+    def opened(self) -> bytes:
+        """Add the client to the hub, and return the frame of `connected`."""
         greeting = wire.Connected(
             client_id=self._client.client_id,
             heartbeat_interval=self._context.settings.heartbeat_interval,
             max_message_bytes=wire.MAX_TEXT_BYTES,
             max_upload_bytes=MAX_UPLOAD_BYTES,
         )
-        self._context.hub.connect(self._client, greeting)
+        return self._context.hub.connect(self._client, greeting)
 
     def text(self, payload: bytes, received_at: float, in_batch: bool = False) -> None:
         """Decode a message and pass it to the hub or to the upload; send an `error` if that fails."""
@@ -155,7 +161,7 @@ class ChatEndpoint:
             context = self._context
             self._uploads = UploadSession(
                 self._client,
-                self._peer,
+                self._peer.inbound,
                 hub=context.hub,
                 store=context.uploads,
                 stats=context.stats,
@@ -178,14 +184,14 @@ class NotificationsEndpoint:
     def __init__(self, peer: Peer, context: ServerContext, username: str | None) -> None:
         self._context = context
         self._limiter = RateLimiter(peer, context.stats, context.settings.message_rate)
-        self._client = Client(secrets.token_hex(8), peer)
+        self._client = Client(next(_client_ids), peer)
         self.username = username
 
     is_busy = False
 
-    def opened(self) -> None:
-        """Add the client to the hub's watchers."""
-        self._context.hub.watch(self._client)
+    def opened(self) -> bytes:
+        """Add the client to the hub's watchers, and return the frames of the latest load reports."""
+        return self._context.hub.watch(self._client)
 
     def text(self, payload: bytes, received_at: float, in_batch: bool = False) -> None:
         """Refuse a message, within the client's message rate."""
@@ -229,8 +235,9 @@ class EchoEndpoint:
 
     is_busy = False
 
-    def opened(self) -> None:
-        """Send nothing."""
+    def opened(self) -> bytes:
+        """Return no frame."""
+        return b""
 
     def text(self, payload: bytes, received_at: float, in_batch: bool = False) -> None:
         """Send a text message back."""
@@ -257,7 +264,7 @@ class EchoEndpoint:
         wait = self._bucket.wait(now)
         if wait:
             self._stats.rate_limited[label] += 1
-            self._peer.pause_reading_for(wait)
+            self._peer.inbound.pause_reading_for(wait)
 
     def _echo(self, frame: bytes) -> None:
         self._stats.messages_received[ECHO] += 1

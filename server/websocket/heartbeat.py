@@ -10,9 +10,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, Protocol
 
-if TYPE_CHECKING:
-    from server.stats import ServerStats
+from websockets.frames import Frame, Opcode
 
+from server.chat.member import SENT
+
+if TYPE_CHECKING:
+    from server.chat.member import WriteResult
+    from server.stats import ServerStats
+    from server.websocket.inbound import InboundStream
+
+PING_PAYLOAD: Final = b"stampede"
+_PING_FRAME: Final = Frame(Opcode.PING, PING_PAYLOAD).serialize(mask=False)
 
 STALL_SECONDS: Final = 1.0
 """If the wheel was not advanced for longer, the event loop was stalled. Longer than several steps of any wheel."""
@@ -22,16 +30,18 @@ class Monitored(Protocol):
     """A connection, as the wheel uses it.
 
     Attributes:
-        last_received_at: when data was last received; the connection sets it.
+        inbound: tells when data was last received and reading was resumed.
+        ping_sent_at: when the ping was sent whose pong is awaited; 0: none is.
         ping_due: when the next ping is due; the wheel sets it, as it does `wheel_slot`.
     """
 
-    last_received_at: float
+    inbound: InboundStream
+    ping_sent_at: float
     ping_due: float
     wheel_slot: int
 
-    def ping(self, now: float, /) -> None:
-        """Send a ping frame."""
+    def write(self, data: bytes, /) -> WriteResult:
+        """Write whole frames, unless the connection is slow or closed."""
 
     def expire(self) -> None:
         """Abort the connection: it missed the heartbeat timeout."""
@@ -44,7 +54,7 @@ class HeartbeatWheel:
         interval: seconds between two pings to one connection; 0: no pings.
         timeout: seconds without any data until a connection is expired; 0: never.
         now: the current time, on the monotonic clock of all times here.
-        stats: pings and expired connections are counted here.
+        stats: counts pings and expired connections, and has the histogram of round-trip times.
 
     Attributes:
         resolution: seconds between two calls of `advance`.
@@ -63,13 +73,24 @@ class HeartbeatWheel:
 
     def add(self, connection: Monitored, now: float, phase: float) -> None:
         """Add a connection; its first ping is due after `phase` (0 to 1) of an interval."""
-        connection.last_received_at = now
+        connection.inbound.last_received_at = now
         connection.ping_due = now + phase * self._interval if math.isfinite(self._interval) else math.inf
         self._place(connection)
 
     def discard(self, connection: Monitored) -> None:
         """Remove a connection."""
         self._slots[connection.wheel_slot].discard(connection)
+
+    def send_ping(self, connection: Monitored, now: float) -> None:
+        """Send a ping frame, whose pong measures the round-trip time."""
+        if connection.write(_PING_FRAME) is SENT:
+            connection.ping_sent_at = now
+
+    def receive_pong(self, connection: Monitored, payload: bytes, now: float) -> None:
+        """Observe the round-trip time of a ping once, unless reading was paused meanwhile."""
+        if connection.ping_sent_at > connection.inbound.resumed_at and payload == PING_PAYLOAD:
+            self._stats.ping_rtt.observe(now - connection.ping_sent_at)
+            connection.ping_sent_at = 0.0
 
     def advance(self, now: float) -> None:
         """Check the connections whose time has come.
@@ -95,7 +116,7 @@ class HeartbeatWheel:
                 self._place(connection)
 
     def _check(self, connection: Monitored, now: float, *, stalled: bool) -> None:
-        if now - connection.last_received_at >= self._timeout and not stalled:
+        if now - connection.inbound.last_received_at >= self._timeout and not stalled:
             self._stats.heartbeat_kills += 1
             connection.expire()
             return
@@ -105,10 +126,10 @@ class HeartbeatWheel:
             connection.ping_due = now + self._interval
         self._place(connection)
         if is_due:
-            connection.ping(now)
+            self.send_ping(connection, now)
 
     def _place(self, connection: Monitored) -> None:
-        due = min(connection.ping_due, connection.last_received_at + self._timeout)
+        due = min(connection.ping_due, connection.inbound.last_received_at + self._timeout)
         tick = last = self._tick + len(self._slots) - 1
         if math.isfinite(due):
             tick = min(max(math.ceil((due - self._start) / self.resolution), self._tick + 1), last)

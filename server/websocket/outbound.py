@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from server.chat.member import CLOSED, SENT, SLOW
 from server.errors import CloseReason
+from server.websocket.library import PONG
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from server.chat.member import WriteResult
     from server.websocket.context import ServerContext
 
+_NO_LIMIT: Final = (1 << 31) - 1
+"""Largest limit of a write buffer that uvloop takes."""
+
 
 class OutboundState(Enum):
     """How the frames that are written to a connection are handled."""
-
-    CORKED = auto()
-    """Frames wait in the backlog until `uncork`."""
 
     WRITABLE = auto()
     """Frames go to the transport."""
@@ -69,6 +70,16 @@ class OutboundBuffer:
         self.bytes_out = 0
 
     # --- frames ---
+
+    def open(self, response: bytes, frames: bytes) -> None:
+        """Write the response to the handshake and the first frames in one piece; only the frames are counted."""
+        # The transport has a limit of 64 KiB by default. Without a soft limit, the hard one alone counts.
+        settings = self._context.settings
+        limit = settings.buffer_soft_limit or settings.buffer_hard_limit or _NO_LIMIT
+        self._transport.set_write_buffer_limits(high=limit)
+        self._transport.write(response + frames)
+        self._stats.sent_bytes += len(frames)
+        self.bytes_out += len(frames)
 
     def write(self, data: bytes) -> WriteResult:
         """Write whole frames at once.
@@ -120,6 +131,20 @@ class OutboundBuffer:
         self._stats.sent_bytes += len(data)
         self.bytes_out += len(data)
 
+    def write_from_library(self, frames: list[bytes]) -> None:
+        """Write frames of the library after the backlog; an empty one ends the stream."""
+        self.flush()
+        for frame in frames:
+            if self._transport.is_closing():
+                return
+            if frame:
+                (self.write_pong if frame[0] == PONG else self.write_close)(frame)
+            elif self._transport.can_write_eof():
+                # Half-close: closing with bytes unread would reset the connection, and our close frame be lost.
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+
     def flush(self) -> None:
         """Write the backlog to the transport, in one piece."""
         if self._backlog and not self._transport.is_closing():
@@ -127,17 +152,6 @@ class OutboundBuffer:
             self._transport.write(backlog)
 
     # --- state ---
-
-    def cork(self, data: bytes) -> None:
-        """Queue frames until `uncork` writes them in one piece after `data`; `data` is not counted."""
-        self._state = OutboundState.CORKED
-        self._backlog = bytearray(data)
-
-    def uncork(self) -> None:
-        """Write the frames queued since `cork`."""
-        if self._state is OutboundState.CORKED:
-            self._state = _WRITABLE
-        self.flush()
 
     def pause_writing(self) -> None:
         """Enter the state SLOW, and start the timer that limits it."""

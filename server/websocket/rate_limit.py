@@ -11,6 +11,7 @@ from server.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from server.stats import ServerStats
+    from server.websocket.inbound import InboundStream
 
 BURST_SECONDS: Final = 2
 """A client may send at once what its rate allows in this time."""
@@ -19,11 +20,10 @@ BURST_SECONDS: Final = 2
 class Throttled(Protocol):
     """The connection that a limiter slows down."""
 
+    inbound: InboundStream
+
     def close(self, reason: CloseReason, text: str = "") -> None:
         """Send a close frame and end the connection."""
-
-    def pause_reading_for(self, seconds: float) -> None:
-        """Pause reading for some seconds."""
 
 
 class RateLimiter:
@@ -61,7 +61,7 @@ class RateLimiter:
         if self._excess > self._burst:
             self._peer.close(CloseReason.POLICY, "too many messages")
         else:
-            self._peer.pause_reading_for(self.bucket.wait(now))
+            self._peer.inbound.pause_reading_for(self.bucket.wait(now))
         return self._excess == 1
 
     def count_frame(self, size: int, now: float) -> None:

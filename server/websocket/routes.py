@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from server.protocol import messages as wire
 from server.websocket.endpoints import ChatEndpoint, EchoEndpoint, NotificationsEndpoint
@@ -31,8 +31,7 @@ class Route:
     max_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedUpgrade:
+class AcceptedUpgrade(NamedTuple):
     """An upgrade request that the server accepts.
 
     Attributes:

@@ -48,6 +48,8 @@ def test_every_counter_is_exported_under_its_own_name() -> None:
     assert page["chat_room_leaves_total"] == stats.room_leaves
     assert page["chat_rooms_created_total"] == stats.rooms_created
     assert page["chat_upload_bytes_total"] == stats.upload_bytes
+    assert page["chat_download_bytes_total"] == stats.download_bytes
+    assert page["chat_downloads_active"] == stats.downloads_active
     for metric, label, counters in (
         ("chat_connections_closed_total", "reason", stats.connections_closed),
         ("chat_handshakes_rejected_total", "reason", stats.handshakes_rejected),
@@ -55,6 +57,7 @@ def test_every_counter_is_exported_under_its_own_name() -> None:
         ("chat_messages_delivered_total", "type", stats.messages_delivered),
         ("chat_invalid_messages_total", "reason", stats.invalid_messages),
         ("chat_uploads_total", "outcome", stats.uploads),
+        ("chat_downloads_total", "outcome", stats.downloads),
     ):
         assert {key: page[f'{metric}{{{label}="{key}"}}'] for key in counters} == counters
     for (kind, reason), dropped in stats.messages_dropped.items():

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from benchmarks.load.wire import FrameReader
-from server.websocket.connection import MAX_DISCARDED_BYTES
+from server.websocket.inbound import MAX_DISCARDED_BYTES
 from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import frame, message
 

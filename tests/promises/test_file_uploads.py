@@ -76,8 +76,15 @@ def test_a_stored_file_is_announced_to_the_room(server: RunningServer) -> None:
             client.send("joinRoom", room="r")
             client.until_pong()
         ann.until_pong()
-        upload(ann, "notes.txt", b"abc")
-        shared = {"type": "fileShared", "user": "ann", "name": "notes.txt", "size": 3, "mimeType": "text/x-test"}
+        saved = upload(ann, "notes.txt", b"abc")
+        shared = {
+            "type": "fileShared",
+            "user": "ann",
+            "name": "notes.txt",
+            "size": 3,
+            "mimeType": "text/x-test",
+            "uploadId": saved["uploadId"],
+        }
         assert ann.receive() == shared
         assert bob.receive() == shared
 

@@ -87,8 +87,10 @@ def test_many_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part:
                 await server.run_callbacks()
             connection = sender.protocol
             assert isinstance(connection, Connection)
-            assert connection._assembler is not None
-            assert len(connection._assembler.message()) == 60_000 * len(part)
+            assert connection._library is not None
+            assembler = connection._library._assembler
+            assert assembler is not None
+            assert len(assembler.message()) == 60_000 * len(part)
             assert server.resource_counts()["objects"] < before + 500
             sender.lose_connection()
 
@@ -135,7 +137,7 @@ def test_a_failed_protocol_is_freed_without_the_cycle_collector(tmp_path: Path, 
             talker = server.open_websocket()
             connection = talker.protocol
             assert isinstance(connection, Connection)
-            protocol = weakref.ref(connection._protocol)
+            protocol = weakref.ref(connection._protocol._protocol)
             talker.feed(rubbish)
             await server.run_callbacks()
             assert talker.closed or talker.half_closed
@@ -172,6 +174,32 @@ def test_the_backlog_of_a_slow_client_arrives_complete_and_in_order(tmp_path: Pa
             assert [text in payload.decode() for text, payload in zip([*texts, "last"], received, strict=True)] == [
                 True
             ] * 501
+            ann.lose_connection()
+            bob.lose_connection()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("hard_limit", "is_closed"), [(0, False), (1_000_000, False), (80_000, True)])
+def test_without_a_soft_limit_only_the_hard_limit_closes_a_client_that_does_not_read(
+    tmp_path: Path, hard_limit: int, *, is_closed: bool
+) -> None:
+    async def scenario() -> None:
+        async with in_process_server(tmp_path, buffer_soft_limit=0, buffer_hard_limit=hard_limit) as server:
+            ann, bob = server.open_websocket(), server.open_websocket()
+            for transport in (ann, bob):
+                transport.feed(message("joinRoom", room="r"))
+            await server.run_callbacks()
+            bob.is_blocked = True
+            for _ in range(100):
+                ann.feed(message("chatMessage", text="x" * 1000))
+                await server.run_callbacks()
+            ann.feed(message("typing"))
+            await server.run_callbacks()
+            stats = server.chat_server.stats
+            assert stats.slow_consumer_kills == is_closed
+            assert stats.slow_consumers == 0
+            assert stats.messages_dropped["userTyping", "slow"] == 0
             ann.lose_connection()
             bob.lose_connection()
 

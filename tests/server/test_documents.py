@@ -7,7 +7,6 @@ import pytest
 
 from server.errors import CloseReason, ErrorCode, TokenFault
 from server.protocol import messages as wire
-from server.settings import table
 from server.websocket.routes import ROUTES
 from tests.tables import ROOT, rows
 
@@ -50,12 +49,6 @@ def test_the_readme_lists_the_close_reasons() -> None:
     assert rows(DOCUMENT, "## How connections end") == [
         [reason.label, str(reason.code), "yes" if reason.value.may_reconnect else "no", reason.value.meaning]
         for reason in CloseReason
-    ]
-
-
-def test_the_readme_lists_the_settings() -> None:
-    assert rows("README.md", "### Settings of the server") == [
-        [row.flag, row.environment, row.default or "none", row.help] for row in table()
     ]
 
 

@@ -99,8 +99,16 @@ def error_line(flags: list[str], environment: dict[str, str], capsys: pytest.Cap
             "--trusted-proxy: '10.0.0.1/8' is not a network in CIDR notation, such as 10.0.0.0/8",
         ),
         ([], {"STAMPEDE_ECHO": "off?"}, "STAMPEDE_ECHO: 'off?' is neither yes nor no"),
-        ([], {"STAMPEDE_TLS_KEY": "key.pem"}, "STAMPEDE_TLS_KEY requires --tls-cert"),
-        (["--jwt-audience", "chat"], {}, "--jwt-audience requires --jwt-secret-file"),
+        (
+            [],
+            {"STAMPEDE_TLS_KEY": "key.pem"},
+            "STAMPEDE_TLS_KEY requires --tls-cert; see docs/how-to/tls-and-tokens.md",
+        ),
+        (
+            ["--jwt-audience", "chat"],
+            {},
+            "--jwt-audience requires --jwt-secret-file; see docs/how-to/tls-and-tokens.md",
+        ),
     ],
 )
 def test_an_error_names_the_option_or_the_variable(

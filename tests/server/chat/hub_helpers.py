@@ -125,7 +125,7 @@ class Harness:
         self.connections = [FakeConnection() for _ in range(clients)]
         self.clients = [Client(str(i), connection) for i, connection in enumerate(self.connections)]
         for client in self.clients:
-            self.hub.connect(client, wire.Connected("c", 30.0, 1, 1))
+            client.write(self.hub.connect(client, wire.Connected("c", 30.0, 1, 1)))
 
     def do(self, index: int, message: wire.HubMessage, at: float = 0.5) -> None:
         self.hub.handle(self.clients[index], message, at)
@@ -149,7 +149,7 @@ class Harness:
     def watch(self) -> FakeConnection:
         """Return the connection of a new watcher."""
         connection = FakeConnection()
-        self.hub.watch(Client("watcher", connection))
+        connection.write(self.hub.watch(Client("watcher", connection)))
         return connection
 
     def _call_later(self, seconds: float, callback: Callable[[], None]) -> None:

@@ -20,12 +20,21 @@ def test_each_message_is_answered_and_announced_to_the_room() -> None:
         harness.do(index, wire.JoinRoom(room="r"))
     harness.do(1, wire.SendTyping())
     harness.do(1, wire.SendChatMessage(text="hi"))
-    harness.hub.share_file(harness.clients[1], "a.txt", 3, "text/plain", 0.5)
+    harness.hub.share_file(
+        harness.clients[1], wire.FileSaved(upload_id="u", name="a.txt", size=3, sha256="0"), "text/plain", 0.5
+    )
     harness.do(1, wire.Ping())
     harness.do(1, wire.Ping(timestamp=Raw(b'{"any":  1}')))
     harness.do(1, wire.LeaveRoom())
     harness.do(1, wire.LeaveRoom())  # no reply: the client is in no room
-    shared = {"type": "fileShared", "user": "bob", "name": "a.txt", "size": 3, "mimeType": "text/plain"}
+    shared = {
+        "type": "fileShared",
+        "user": "bob",
+        "name": "a.txt",
+        "size": 3,
+        "mimeType": "text/plain",
+        "uploadId": "u",
+    }
     assert harness.received(0)[1:] == [
         {"type": "usernameSet", "username": "ann"},
         {"type": "userJoined", "user": "ann", "room": "r", "userCount": 1},

@@ -89,7 +89,9 @@ def test_the_broker_gets_what_a_client_does_under_the_key_of_its_room() -> None:
     harness.do(0, wire.JoinRoom(room=" r "))
     harness.do(0, wire.SendTyping())
     harness.do(0, wire.SendChatMessage(text="hi"))
-    harness.hub.share_file(harness.clients[0], "a.txt", 3, "text/plain", 0.5)
+    harness.hub.share_file(
+        harness.clients[0], wire.FileSaved(upload_id="u", name="a.txt", size=3, sha256="0"), "text/plain", 0.5
+    )
     harness.do(0, wire.SendChat(user="x", text="to everyone"))
     harness.do(0, wire.LeaveRoom())
     assert broker.calls == [
@@ -98,7 +100,12 @@ def test_the_broker_gets_what_a_client_does_under_the_key_of_its_room() -> None:
         ("when_subscribed", "r"),
         ("publish", "r", "userTyping", {"user": "ann"}),
         ("publish", "r", "chatMessage", {"user": "ann", "text": "hi", "timestamp": NOW_MS}),
-        ("publish", "r", "fileShared", {"user": "ann", "name": "a.txt", "size": 3, "mimeType": "text/plain"}),
+        (
+            "publish",
+            "r",
+            "fileShared",
+            {"user": "ann", "name": "a.txt", "size": 3, "mimeType": "text/plain", "uploadId": "u"},
+        ),
         (
             *("publish", WATCHERS, "notification"),
             {"event": "fileShared", "room": " r ", "user": "ann", "name": "a.txt", "size": 3},
@@ -114,7 +121,9 @@ def test_a_file_stored_outside_a_room_is_announced_only_to_the_watchers_of_all_n
     harness = Harness(2, broker=broker)
     watcher = harness.watch()
     harness.clear_received()
-    harness.hub.share_file(harness.clients[0], "a.txt", 3, "text/plain", 0.5)
+    harness.hub.share_file(
+        harness.clients[0], wire.FileSaved(upload_id="u", name="a.txt", size=3, sha256="0"), "text/plain", 0.5
+    )
     expected = {"event": "fileShared", "name": "a.txt", "size": 3}
     assert broker.calls == [("publish", WATCHERS, "notification", expected)]
     assert decode_frames(watcher.written) == [{"type": "notification", **expected}]

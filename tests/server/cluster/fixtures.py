@@ -77,8 +77,12 @@ def nats() -> Iterator[Nats]:
 
 @pytest.fixture
 def two(nats: Nats) -> Iterator[tuple[RunningServer, RunningServer]]:
-    """Two server processes that have discovered each other."""
-    servers = [start_server("--nats", nats.url, "--drain-seconds", "0") for _ in range(2)]
+    """Two server processes that have discovered each other.
+
+    They drop no presence for a client that a busy machine lets read slowly.
+    """
+    options = ("--drain-seconds", "0", "--buffer-soft-limit", str(1 << 20))
+    servers = [start_server("--nats", nats.url, *options) for _ in range(2)]
     wait_for_each(servers, lambda server: server.samples()["chat_bus_nodes"] == 2, "the nodes to discover each other")
     yield servers[0], servers[1]
     for server in servers:

@@ -93,7 +93,7 @@ def test_watchers_of_all_nodes_are_told_once_of_rooms_and_files() -> None:
     bob, _ = there.join_room("bob")
     deliver(here, there)
     assert [events(watcher) for watcher in watchers] == [[("roomOpened", ROOM)]] * 2
-    here.hub.share_file(ann, "notes.txt", 7, "text/plain", 0.0)
+    here.hub.share_file(ann, wire.FileSaved(upload_id="u", name="notes.txt", size=7, sha256="0"), "text/plain", 0.0)
     here.hub.disconnect(ann, 0.0)
     here.run_callbacks()
     deliver(here, there)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from contextlib import ExitStack
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+import uvloop
 
 from server.errors import SettingsError
-from server.runtime.listen import bind, bracket_ipv6
+from server.runtime.listen import ACCEPTS, acceptors, bind, bracket_ipv6
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -27,6 +31,13 @@ def bound(request: pytest.FixtureRequest) -> Iterator[list[socket.socket]]:
     yield sockets
     for each in sockets:
         each.close()
+
+
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    """What a test opens."""
+    with ExitStack() as stack:
+        yield stack
 
 
 def reachable(address: str, port: int) -> bool:
@@ -118,3 +129,49 @@ def test_connections_in_time_wait_do_not_block_the_port(reuse_port: bool) -> Non
 )
 def test_a_host_is_written_in_a_url_with_brackets_and_an_escaped_zone(host: str, shown: str) -> None:
     assert bracket_ipv6(host) == shown
+
+
+def test_the_port_of_several_acceptors_is_in_use_for_other_processes(closing: ExitStack) -> None:
+    sockets = acceptors(bind(IPV4, 0)[0])
+    assert len(sockets) == ACCEPTS
+    for each in sockets:
+        closing.enter_context(each).listen()
+    address, port = sockets[0].getsockname()
+    with pytest.raises(SettingsError, match="address already in use"):
+        bind(address, port)
+
+
+def test_all_acceptors_belong_to_the_group_of_the_workers_of_a_port(closing: ExitStack) -> None:
+    first = bind(IPV4, 0, reuse_port=True)
+    second = bind(IPV4, first[0].getsockname()[1], reuse_port=True)
+    for each in (*acceptors(first[0]), *acceptors(second[0])):
+        closing.enter_context(each).listen()
+
+
+def test_one_iteration_of_the_event_loop_accepts_many_connections(closing: ExitStack) -> None:
+    clients = 20 * ACCEPTS
+    sockets = acceptors(bind(IPV4, 0)[0])
+
+    async def accepted_by_iteration() -> list[int]:
+        loop = asyncio.get_running_loop()
+        accepted = 0
+
+        def accept() -> asyncio.Protocol:
+            nonlocal accepted
+            accepted += 1
+            return asyncio.Protocol()
+
+        for each in sockets:
+            closing.callback((await loop.create_server(accept, sock=each, backlog=clients)).close)
+        for _ in range(clients):
+            closing.enter_context(socket.create_connection(sockets[0].getsockname()))
+        counts = [accepted]
+        while accepted < clients:
+            await asyncio.sleep(0)
+            counts.append(accepted)
+        closing.close()
+        return counts
+
+    counts = uvloop.run(accepted_by_iteration())
+    # The kernel chooses a socket by a hash of the addresses: with 320 clients each has some.
+    assert max(after - before for before, after in pairwise(counts)) == ACCEPTS

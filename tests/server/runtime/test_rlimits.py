@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from server.runtime.rlimits import SPARE_SOCKETS, raise_file_limit, socket_budget
+from server.runtime.rlimits import DOWNLOADS, SPARE_SOCKETS, raise_file_limit, socket_budget
 
 
 def set_limit(monkeypatch: pytest.MonkeyPatch, soft: int) -> None:
@@ -26,7 +26,7 @@ def test_connections_uploads_and_spare_sockets_fit_into_the_file_limit(
     assert budget.connections <= (wanted or budget.connections)
     assert budget.sockets >= budget.connections + SPARE_SOCKETS
     if soft > 0:
-        assert budget.sockets + uploads < soft
+        assert budget.sockets + uploads + DOWNLOADS < soft
 
 
 def test_a_wanted_number_of_connections_is_granted_if_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,17 +62,23 @@ class Disk:
 
 
 class Connection:
-    """Collects the written frames, and counts the pauses that were not ended."""
+    """Collects the written frames."""
 
     def __init__(self) -> None:
         self.written = b""
-        self.pauses = 0
 
     def write(self, data: bytes) -> WriteResult:
         self.written += data
         return SENT
 
     enqueue = write
+
+
+class Stream:
+    """Counts the pauses that were not ended."""
+
+    def __init__(self) -> None:
+        self.pauses = 0
 
     def pause_reading(self) -> None:
         self.pauses += 1
@@ -89,6 +95,7 @@ class SessionHarness:
         self.stats = ServerStats()
         self.disk = Disk()
         self.connection = Connection()
+        self.stream = Stream()
         self.store = UploadStore(folder, self.stats, max_uploads=1, budget=100 * CHUNK)
         hub = Hub(
             Registry(self.stats, BatchScheduler(lambda _: None, lambda: 1.0), lambda: 1.0),
@@ -101,7 +108,7 @@ class SessionHarness:
         )
         self.session = UploadSession(
             Client("c", self.connection),
-            self.connection,
+            self.stream,
             hub=hub,
             store=self.store,
             stats=self.stats,

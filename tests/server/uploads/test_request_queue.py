@@ -15,7 +15,7 @@ START = FileStart(name="f", size=1)
 LARGE = b"x" * CHUNK
 
 
-class Connection:
+class Stream:
     """Counts the pauses that were not ended."""
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class Connection:
 @given(st.lists(st.sampled_from([LARGE, b"", START, None, "get", "get"]), max_size=60))
 def test_reading_is_paused_above_the_bound_and_resumed_at_half_of_it(steps: list[Request | str]) -> None:
     async def story() -> None:
-        connection = Connection()
-        queue = RequestQueue(connection)
+        stream = Stream()
+        queue = RequestQueue(stream)
         expected: list[Request] = []
         is_paused = False
         for step in steps:
@@ -43,14 +43,14 @@ def test_reading_is_paused_above_the_bound_and_resumed_at_half_of_it(steps: list
                 assert await queue.get() == expected.pop(0)
             waiting = sum(max(MIN_REQUEST_BYTES, len(each) if isinstance(each, bytes) else 0) for each in expected)
             is_paused = waiting > (MAX_QUEUED_BYTES // 2 if is_paused else MAX_QUEUED_BYTES)
-            assert (len(queue), connection.pauses) == (len(expected), int(is_paused))
+            assert (len(queue), stream.pauses) == (len(expected), int(is_paused))
 
     asyncio.run(story())
 
 
 def test_a_request_wakes_the_session_that_waits_for_it() -> None:
     async def story() -> None:
-        queue = RequestQueue(Connection())
+        queue = RequestQueue(Stream())
         waiting = asyncio.create_task(queue.get())
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -63,7 +63,7 @@ def test_a_request_wakes_the_session_that_waits_for_it() -> None:
 def test_skipping_an_upload_removes_its_chunks_and_its_end_only() -> None:
     async def story() -> None:
         for end in (FileEnd(), FileCancel()):
-            queue = RequestQueue(Connection())
+            queue = RequestQueue(Stream())
             for request in (LARGE, LARGE, end, b"", START):
                 queue.put(request)
             queue.skip_upload()

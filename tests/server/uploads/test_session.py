@@ -101,7 +101,7 @@ def test_answers_come_in_order_and_files_are_whole_or_removed_whenever_the_disk_
             harness.session.disconnect()
             await harness.disk.work_off()
             assert files(folder) == stored
-            assert (harness.store.active, harness.store._reserved, harness.connection.pauses) == (0, 0, 0)
+            assert (harness.store.active, harness.store._reserved, harness.stream.pauses) == (0, 0, 0)
             assert not harness.session.is_active
             assert sum(harness.stats.uploads.values()) == model.answers.count("fileReady")
             assert harness.stats.uploads["saved"] == len(saved)
@@ -118,11 +118,11 @@ def test_reading_is_paused_while_the_disk_is_slower_than_the_client(tmp_path: Pa
         await settle()  # the first chunk is being written
         for index in range(1, 1 + MAX_QUEUED_BYTES // CHUNK):
             harness.send(index)
-        assert harness.connection.pauses == 0
+        assert harness.stream.pauses == 0
         harness.send(1 + MAX_QUEUED_BYTES // CHUNK)
-        assert harness.connection.pauses == 1
+        assert harness.stream.pauses == 1
         await harness.disk.work_off()
-        assert harness.connection.pauses == 0
+        assert harness.stream.pauses == 0
         harness.session.disconnect()
         await harness.disk.work_off()
 
@@ -135,9 +135,9 @@ def test_every_invalid_chunk_in_the_queue_is_answered(tmp_path: Path) -> None:
         harness.start(1)
         for _ in range(9):
             harness.session.handle(b"")
-        assert harness.connection.pauses == 1
+        assert harness.stream.pauses == 1
         await harness.disk.work_off()
-        assert harness.connection.pauses == 0
+        assert harness.stream.pauses == 0
         assert harness.codes() == ["fileReady", "upload_chunk", *["upload_missing"] * 8]
 
     run(scenario())

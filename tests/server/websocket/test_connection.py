@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
-from server.websocket.connection import PING_PAYLOAD, Connection
+from server.websocket.connection import Connection
+from server.websocket.heartbeat import PING_PAYLOAD
 from server.websocket.outbound import OutboundBuffer
 from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import frame, message
@@ -45,74 +46,38 @@ def observed(server: InProcessServer) -> int:
 
 
 @pytest.mark.parametrize("by_library", [False, True])
-def test_a_ping_is_observed_once_however_many_pongs_arrive(tmp_path: Path, *, by_library: bool) -> None:
+def test_a_pong_is_observed_whether_or_not_the_library_handles_it(tmp_path: Path, *, by_library: bool) -> None:
     async def scenario(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
-        transport.feed(PONG)
-        assert observed(server) == 0, "no ping was sent"
-        connection.ping(server.context.clock())
+        server.context.wheel.send_ping(connection, server.context.clock() - 2.0)
         transport.feed(frame(b"something else", 0x8A))
         assert observed(server) == 0
-        transport.feed(PONG)
         transport.feed(PONG + PONG)
         assert observed(server) == 1
-        connection.ping(server.context.clock())
-        transport.feed(PONG)
-        assert observed(server) == 2
+        assert server.chat_server.stats.ping_rtt.total >= 2.0
 
     with_connection(tmp_path, scenario, by_library=by_library)
 
 
-def test_the_round_trip_time_is_measured_from_ping_to_pong(tmp_path: Path) -> None:
+def test_received_data_restarts_the_heartbeat_timeout(tmp_path: Path) -> None:
     async def scenario(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
-        connection.ping(server.context.clock() - 2.0)
-        transport.feed(PONG)
-        assert server.chat_server.stats.ping_rtt.total >= 2.0
-
-    with_connection(tmp_path, scenario)
-
-
-def test_a_round_trip_during_which_reading_was_paused_is_not_observed(tmp_path: Path) -> None:
-    async def scenario(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
-        connection.ping(server.context.clock())
-        connection.pause_reading()
-        connection.pause_reading()
-        reads = []
-        for _ in range(2):
-            connection.resume_reading()
-            reads.append(transport.reading_enabled)
-        assert reads == [False, True], "paused twice"
-        transport.feed(PONG)
-        assert observed(server) == 0
-        connection.ping(server.context.clock())
-        transport.feed(PONG)
-        assert observed(server) == 1
+        before = server.context.clock()
+        connection.inbound.last_received_at = before - 3600.0
+        transport.feed(PING[:1])
+        assert before <= connection.inbound.last_received_at <= server.context.clock()
 
     with_connection(tmp_path, scenario)
 
 
 def test_a_connection_whose_reading_is_paused_does_not_expire(tmp_path: Path) -> None:
     async def scenario(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
-        connection.pause_reading()
+        connection.inbound.pause_reading()
         server.context.wheel.advance(server.context.clock() + 3600.0)
         server.context.wheel.advance(server.context.clock() + 3601.0)
         assert not transport.closed
-        connection.resume_reading()
-        assert connection.last_received_at <= server.context.clock()
+        connection.inbound.resume_reading()
+        assert connection.inbound.last_received_at <= server.context.clock()
         transport.feed(message("ping"))
         assert b'"pong"' in transport.take_written()
-
-    with_connection(tmp_path, scenario)
-
-
-def test_a_ping_is_timed_only_if_it_was_written(tmp_path: Path) -> None:
-    async def scenario(_inside: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
-        transport.take_written()
-        connection.ping(5.0)
-        assert transport.take_written() == b"\x89\x08stampede"
-        assert connection._ping_sent_at == 5.0
-        connection.pause_writing()
-        connection.ping(6.0)
-        assert connection._ping_sent_at == 5.0
 
     with_connection(tmp_path, scenario)
 

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.chat.member import SENT, SLOW
 from server.stats import ServerStats
-from server.websocket.heartbeat import STALL_SECONDS, HeartbeatWheel
+from server.websocket.heartbeat import PING_PAYLOAD, STALL_SECONDS, HeartbeatWheel
+
+if TYPE_CHECKING:
+    from server.chat.member import WriteResult
 
 
 class MonitoredClient:
+    """Collects the frames that the wheel writes, and the times of pings."""
+
     def __init__(self) -> None:
-        self.last_received_at = self.ping_due = 0.0
+        self.inbound: Any = SimpleNamespace(last_received_at=0.0, resumed_at=0.0)
+        self.ping_due = 0.0
         self.wheel_slot = 0
+        self.is_slow = False
+        self.written: list[bytes] = []
         self.pings: list[float] = []
+        self.ping_sent_at = 0.0
         self.expired = False
 
-    def ping(self, now: float) -> None:
-        self.pings.append(now)
+    @property
+    def ping_sent_at(self) -> float:
+        return self._ping_sent_at
+
+    @ping_sent_at.setter
+    def ping_sent_at(self, now: float) -> None:
+        self._ping_sent_at = now
+        if now:
+            self.pings.append(now)
+
+    def write(self, data: bytes) -> WriteResult:
+        self.written.append(data)
+        return SLOW if self.is_slow else SENT
 
     def expire(self) -> None:
         self.expired = True
@@ -32,8 +55,8 @@ def run(wheel: HeartbeatWheel, start: float, seconds: float, active: dict[Monito
     for step in range(1, steps + 1):
         now = start + step * wheel.resolution
         for client, pause in active.items():
-            if now - client.last_received_at >= pause and not client.expired:
-                client.last_received_at = now
+            if now - client.inbound.last_received_at >= pause and not client.expired:
+                client.inbound.last_received_at = now
         wheel.advance(now)
     return start + steps * wheel.resolution
 
@@ -73,7 +96,7 @@ def test_the_first_advance_after_a_stall_expires_no_client() -> None:
     wheel.add(silent, 0.0, 0.9)
     wheel.advance(120.0)  # the machine was suspended for two minutes
     assert [awake.expired, silent.expired] == [False, False]
-    awake.last_received_at = 120.0  # its data was waiting unread
+    awake.inbound.last_received_at = 120.0  # its data was waiting unread
     run(wheel, 120.0, 1.0, {})
     assert [awake.expired, silent.expired] == [False, True]
 
@@ -122,26 +145,68 @@ def test_a_discarded_client_gets_no_pings_and_does_not_expire() -> None:
 
 def test_a_failing_ping_removes_no_other_client_from_the_wheel() -> None:
     class Broken(MonitoredClient):
-        def ping(self, now: float) -> None:
-            super().ping(now)
+        def write(self, data: bytes) -> WriteResult:
+            super().write(data)
             raise RuntimeError
 
     wheel = HeartbeatWheel(1.0, 0.0, 0.0, ServerStats())
-    clients = [MonitoredClient(), Broken(), MonitoredClient()]
+    clients: list[MonitoredClient] = [MonitoredClient(), Broken(), MonitoredClient()]
     for client in clients:
         wheel.add(client, 0.0, 0.5)
     for step in range(1, 1 + round(10 / wheel.resolution)):
         with contextlib.suppress(RuntimeError):
             wheel.advance(step * wheel.resolution)
-    assert [len(client.pings) >= 9 for client in clients] == [True] * 3
+    assert [len(client.written) >= 9 for client in clients] == [True] * 3
 
 
-class CountingClient(MonitoredClient):
+def test_a_ping_is_observed_once_however_many_pongs_arrive() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(30.0, 35.0, 0.0, stats)
+    client = MonitoredClient()
+    wheel.receive_pong(client, PING_PAYLOAD, 5.0)
+    assert sum(stats.ping_rtt.counts) == 0, "no ping was sent"
+    wheel.send_ping(client, 10.0)
+    wheel.receive_pong(client, b"something else", 11.0)
+    assert sum(stats.ping_rtt.counts) == 0
+    for now in (12.0, 13.0, 14.0):
+        wheel.receive_pong(client, PING_PAYLOAD, now)
+    assert (sum(stats.ping_rtt.counts), stats.ping_rtt.total) == (1, 2.0), "measured from ping to pong"
+    wheel.send_ping(client, 20.0)
+    wheel.receive_pong(client, PING_PAYLOAD, 20.5)
+    assert (sum(stats.ping_rtt.counts), stats.ping_rtt.total) == (2, 2.5)
+
+
+def test_a_ping_is_timed_only_if_it_was_written() -> None:
+    wheel = HeartbeatWheel(30.0, 35.0, 0.0, ServerStats())
+    client = MonitoredClient()
+    wheel.send_ping(client, 5.0)
+    assert client.written == [b"\x89\x08stampede"]
+    client.is_slow = True
+    wheel.send_ping(client, 6.0)
+    assert client.ping_sent_at == 5.0
+
+
+def test_a_round_trip_during_which_reading_was_paused_is_not_observed() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(30.0, 35.0, 0.0, stats)
+    client = MonitoredClient()
+    wheel.send_ping(client, 5.0)
+    client.inbound.resumed_at = 6.0  # the pong may have waited unread
+    wheel.receive_pong(client, PING_PAYLOAD, 7.0)
+    assert sum(stats.ping_rtt.counts) == 0
+    wheel.send_ping(client, 8.0)
+    wheel.receive_pong(client, PING_PAYLOAD, 9.0)
+    assert stats.ping_rtt.total == 1.0
+
+
+class CountingStream:
     """Counts reads of `last_received_at`: two for each check by the wheel, and one for `add`."""
+
+    resumed_at = 0.0
 
     def __init__(self) -> None:
         self.reads = 0
-        super().__init__()
+        self._last_received_at = 0.0
 
     @property
     def last_received_at(self) -> float:
@@ -151,6 +216,19 @@ class CountingClient(MonitoredClient):
     @last_received_at.setter
     def last_received_at(self, now: float) -> None:
         self._last_received_at = now
+
+
+class CountingClient(MonitoredClient):
+    """Counts how often the wheel reads when data was last received."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inbound = CountingStream()
+
+    @property
+    def reads(self) -> int:
+        count: int = self.inbound.reads
+        return count
 
 
 @pytest.mark.parametrize(
@@ -182,7 +260,7 @@ def test_silent_clients_expire_exactly_at_their_timeout(interval: float) -> None
     silent, late = MonitoredClient(), MonitoredClient()
     wheel.add(silent, 100.0, phase=0.0)
     wheel.add(late, 100.0, phase=0.0)
-    late.last_received_at = 101.25
+    late.inbound.last_received_at = 101.25
     run(wheel, 100.0, 7.25, {})
     assert (silent.expired, late.expired) == (False, False)
     wheel.advance(107.5)
@@ -225,6 +303,6 @@ def test_an_active_client_is_checked_once_a_timeout() -> None:
     wheel.add(client, 100.0, phase=0.0)
     before = client.reads
     for step in range(1, 1 + round(100.0 / wheel.resolution)):
-        client.last_received_at = now = 100.0 + step * wheel.resolution
+        client.inbound.last_received_at = now = 100.0 + step * wheel.resolution
         wheel.advance(now)
     assert (client.expired, client.reads - before) == (False, 2 * 10)

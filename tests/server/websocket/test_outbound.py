@@ -69,6 +69,10 @@ class FakeTransport:
         self.unsent = 0
         self.is_paused = False
         self.closing = False
+        self.high = 0
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -95,13 +99,19 @@ class BufferHarness:
     """One buffer; with `beside`, it shares the counters and the loop of another."""
 
     def __init__(
-        self, slow_timeout: float = SLOW_SECONDS, hard_limit: int = HARD, beside: BufferHarness | None = None
+        self,
+        slow_timeout: float = SLOW_SECONDS,
+        hard_limit: int = HARD,
+        soft_limit: int = SOFT,
+        beside: BufferHarness | None = None,
     ) -> None:
         self.stats: ServerStats = beside.stats if beside else ServerStats()
         self.loop: FakeLoop = beside.loop if beside else FakeLoop()
         self.transport = FakeTransport()
         self.closed = 0
-        settings = SimpleNamespace(slow_timeout=slow_timeout, buffer_hard_limit=hard_limit)
+        settings = SimpleNamespace(
+            slow_timeout=slow_timeout, buffer_hard_limit=hard_limit, buffer_soft_limit=soft_limit
+        )
         context: Any = SimpleNamespace(stats=self.stats, settings=settings, loop=self.loop)
         self.buffer = OutboundBuffer(
             cast("ServerContext", context), cast("asyncio.Transport", self.transport), self.close
@@ -176,16 +186,19 @@ def test_the_backlog_is_written_once_and_in_order(harness: BufferHarness) -> Non
     assert harness.stats.sent_bytes == len(harness.transport.written)
 
 
-def test_corked_frames_are_written_in_one_piece(harness: BufferHarness) -> None:
-    harness.buffer.cork(b"HTTP")
-    assert harness.buffer.write(b"<1>") is SLOW
-    for frame in (b"<1>", b"<2>"):
-        assert harness.buffer.enqueue(frame) is SENT
-    assert harness.transport.written == b""
-    harness.buffer.uncork()
+def test_the_response_and_the_first_frames_are_written_in_one_piece(harness: BufferHarness) -> None:
+    harness.buffer.open(b"HTTP", b"<1><2>")
     assert harness.transport.written == b"HTTP<1><2>"
-    assert harness.buffer.write(b"<3>") is SENT
-    assert harness.buffer.bytes_out == harness.stats.sent_bytes == 9, "the response to the handshake is no frame"
+    assert harness.buffer.bytes_out == harness.stats.sent_bytes == 6, "the response to the handshake is no frame"
+
+
+@pytest.mark.parametrize(
+    ("soft_limit", "hard_limit", "high"), [(SOFT, HARD, SOFT), (0, HARD, HARD), (SOFT, 0, SOFT), (0, 0, (1 << 31) - 1)]
+)
+def test_the_transport_gets_the_soft_limit_or_else_the_hard_one(soft_limit: int, hard_limit: int, high: int) -> None:
+    harness = BufferHarness(soft_limit=soft_limit, hard_limit=hard_limit)
+    harness.buffer.open(b"", b"")
+    assert harness.transport.high == high
 
 
 def test_a_connection_above_the_hard_limit_is_closed_after_the_current_callback(harness: BufferHarness) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,10 +22,8 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
+        self.inbound: Any = SimpleNamespace(pause_reading_for=self.pauses.append)
         self.closed = False
-
-    def pause_reading_for(self, seconds: float) -> None:
-        self.pauses.append(seconds)
 
     def close(self, _reason: CloseReason, _text: str = "") -> None:
         self.closed = True
