@@ -57,7 +57,7 @@ export class Chart {
     const context = canvas.getContext("2d");
     context.scale(scale, scale);
     const top = roundUp(Math.max(...this.#values, this.#minimumTop));
-    const foot = this.#isDetailed ? 1 : 2;
+    const foot = this.#isDetailed ? 1 : 3; // the radius of the last point
     const head = this.#isDetailed ? 18 : 3;
     const y = (value) => height - foot - (value / top) * (height - foot - head);
     if (this.#isDetailed) this.#drawGrid(context, width, y, top, style);

@@ -30,7 +30,8 @@ export interface ChatEvents {
   chat: { user: string; text: string };
   fileProgress: { uploadId: string; received: number; size: number };
   fileSaved: FileSaved;
-  fileShared: { user: string | null; name: string; size: number; mimeType: string };
+  /** The file is at `files/<uploadId>` of the server, until it expires. */
+  fileShared: { user: string | null; name: string; size: number; mimeType: string; uploadId: string };
   error: { message: string; code?: string; about?: string | null };
 }
 

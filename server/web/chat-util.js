@@ -89,10 +89,11 @@ export class TokenBucket {
 
 /** Return whether two names mean the same room, by the server's rules. */
 export function isSameRoom(one, other) {
-  return one === other || (one !== null && other !== null && normalForm(one) === normalForm(other));
+  return one === other || (one !== null && other !== null && roomKey(one) === roomKey(other));
 }
 
-function normalForm(name) {
+/** Return the form in which the server compares the names of rooms. */
+export function roomKey(name) {
   const plain = name.normalize("NFKC").replace(/\p{Default_Ignorable_Code_Point}/gu, "").normalize("NFKC");
   return plain.trim().replace(/\s+/gu, " ");
 }

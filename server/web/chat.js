@@ -1,19 +1,25 @@
 // The chat page: connects a ChatClient to the elements of the page.
 
 import { ChatClient, MAX_TEXT_BYTES, tokenRefusal } from "./chat-client.js";
-import { isSameRoom, relativeWebSocketUrl } from "./chat-util.js";
+import { DEFAULTS, byteLength, checkName, isSameRoom, relativeWebSocketUrl } from "./chat-util.js";
 import { People, Rooms, Typing } from "./sidebar.js";
 import { feed } from "./live.js";
-import { MessageList, displayName } from "./messages.js";
-import { FileSharing, formatSize } from "./file-sharing.js";
+import { FieldError } from "./field-error.js";
+import { FileSharing } from "./file-sharing.js";
+import { RoomLists } from "./room-lists.js";
+import { formatSize, sharedFile } from "./shared-file.js";
 
 const $ = (id) => document.getElementById(id);
 const ADJECTIVES = "Amber Bold Calm Dusty Early Fleet Golden Hazel Keen Merry Quick Sunny".split(" ");
 const ANIMALS = "Bison Zebra Oryx Gazelle Yak Eland Mustang Caribou Kudu Impala Gnu Llama".split(" ");
 const pick = (words) => words[Math.floor(Math.random() * words.length)];
+const checkUsername = (name) => checkName(name, 64, "a username");
+const checkRoom = (room) => checkName(room, 128, "a room name");
 const roomInUrl = () => {
   try {
-    return decodeURIComponent(location.hash.slice(1)) || "lobby";
+    const room = decodeURIComponent(location.hash.slice(1)) || "lobby";
+    checkRoom(room);
+    return room;
   } catch {
     return "lobby"; // not a valid room name
   }
@@ -29,11 +35,18 @@ function ifAllowed(action) {
 }
 
 const client = new ChatClient(relativeWebSocketUrl("ws/chat"));
-const messages = new MessageList($("messages"), $("newer"));
 const rooms = new Rooms($("rooms"), enter);
+const lists = new RoomLists($("log"), $("newer"), (listed) => rooms.setKept(listed));
 const people = new People($("people"));
 const typing = new Typing($("typing"));
-const pending = new Map(); // id -> {item, text} of own messages whose delivery is not confirmed
+const errors = {
+  name: new FieldError($("name"), $("name-error")),
+  room: new FieldError($("room"), $("room-error")),
+  text: new FieldError($("text"), $("error")),
+};
+const pending = new Map(); // id -> {list, item, text} of own messages whose delivery is not confirmed
+const ownFiles = new Set(); // ids of this page's uploads that the room does not know yet
+let messages = null; // the list of the room that the server has put the client in
 let unread = 0;
 let hasJoined = false; // whether `roomJoined` was received for the current room
 
@@ -50,6 +63,7 @@ client.onState = ({ state }) => {
 client.onLatency = ({ ms }) => ($("latency").textContent = `· ${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
 client.onDisconnected = ({ code, reason, retryMs }) => {
   typing.clear();
+  if (hasJoined) lists.left("You were not connected");
   hasJoined = false;
   if (retryMs === null) $("state").textContent = tokenRefusal(code, reason)?.message ?? `closed: ${reason || code}`;
   else $("state").textContent = `${code === 1012 ? "server restarting" : "connection lost"}, reconnecting`;
@@ -60,17 +74,12 @@ $("retry").addEventListener("click", () => client.connect());
 
 function enter(room) {
   const isNew = room !== client.room;
-  try {
-    client.joinRoom(room);
-  } catch (error) {
-    showError(error);
-    return;
-  }
+  client.joinRoom(room);
   if (isNew) {
     hasJoined = false;
-    messages.clear();
+    lists.enter(room);
+    messages ??= lists.current;
     typing.clear();
-    pending.clear();
     if (roomInUrl() !== room) ifAllowed(() => history.pushState(null, "", `#${encodeURIComponent(room)}`));
   }
   showDrawer(false);
@@ -79,6 +88,7 @@ function enter(room) {
 
 function showCount(room, total) {
   if (!isSameRoom(room, client.room)) return false; // a notice of the previous room
+  messages = lists.current;
   people.setTotal(total);
   rooms.setRoom(client.room, total);
   $("count").textContent = $("here").textContent = total === 1 ? "only you" : `${total} here`;
@@ -90,10 +100,10 @@ client.onRoomJoined = ({ room, userCount }) => {
   people.reset(client.username, userCount);
   $("where").textContent = room;
   showTitle();
-  showCount(room, userCount);
+  if (showCount(room, userCount)) lists.entered();
 };
 client.onUserJoined = ({ user, room, userCount }) => {
-  if (!hasJoined || !showCount(room, userCount)) return; // the notice of our own join precedes `roomJoined`
+  if (!showCount(room, userCount) || !hasJoined) return; // the notice of our own join precedes `roomJoined`
   people.memberJoined(user);
   messages.addPresence(user, "joined");
 };
@@ -122,8 +132,12 @@ client.onTyping = ({ user }) => {
   people.memberSeen(user);
   typing.start(user);
 };
-client.onFileShared = ({ user, name, size }) => {
-  messages.addNotice(`${displayName(user)} shared ${name} (${formatSize(size)})`);
+client.onFileSaved = ({ uploadId }) => ownFiles.add(uploadId);
+client.onFileShared = (file) => {
+  const mine = ownFiles.delete(file.uploadId);
+  if (!mine) people.memberSeen(file.user);
+  messages.addContent({ user: file.user, at: Date.now(), mine, content: sharedFile(file) });
+  if (document.hidden && !mine) showTitle(unread + 1);
 };
 client.onError = ({ code, message }) => {
   if (!String(code).startsWith("upload_")) messages.addNotice(message); // the upload shows it
@@ -132,7 +146,8 @@ client.onDelivery = ({ id, status }) => {
   const sent = pending.get(id);
   if (!sent) return;
   if (status !== "sent") pending.delete(id);
-  messages.setStatus(sent.item, status, () => {
+  errors.text.update(); // the queue may have room again
+  sent.list.setStatus(sent.item, status, () => {
     sent.item.remove();
     send(sent.text);
   });
@@ -140,27 +155,23 @@ client.onDelivery = ({ id, status }) => {
 
 function send(text) {
   const id = client.sendMessage(text);
-  if (!id) throw new Error("Too many messages are waiting for the connection");
-  const item = messages.addMessage({ user: client.username, text, at: Date.now(), mine: true });
+  if (!id) return;
+  const list = lists.current;
+  const item = list.addMessage({ user: client.username, text, at: Date.now(), mine: true });
   // The `sent` event of a text that is written at once comes before there is an item.
-  messages.setStatus(item, client.queued ? "waiting" : "sent");
-  pending.set(id, { item, text });
+  list.setStatus(item, client.queued ? "waiting" : "sent");
+  pending.set(id, { list, item, text });
 }
 
-function showError(error) {
-  $("error").textContent = error ? `${error.message[0].toUpperCase()}${error.message.slice(1)}.` : "";
+function checkText(text) {
+  if (byteLength(text) > MAX_TEXT_BYTES) throw new Error(`a message has at most ${formatSize(MAX_TEXT_BYTES)}`);
+  if (text && client.queued >= DEFAULTS.maxQueued) throw new Error("too many messages are waiting for the connection");
 }
 
 function submit() {
   const field = $("text");
-  if (!field.value.trim()) return;
-  try {
-    send(field.value);
-  } catch (error) {
-    showError(error instanceof RangeError ? new Error(`a message has at most ${formatSize(MAX_TEXT_BYTES)}`) : error);
-    return;
-  }
-  showError(null);
+  if (!field.value.trim() || !errors.text.require(() => checkText(field.value))) return;
+  send(field.value);
   field.value = "";
   resizeToText(field);
 }
@@ -185,9 +196,7 @@ $("text").addEventListener("input", ({ target }) => {
   resizeToText(target);
   if (target.value) client.sendTyping();
 });
-new FileSharing(client, $("uploads"), ({ name, size, sha256 }) => {
-  messages.addNotice(`${name} is stored (${formatSize(size)}, sha256 ${String(sha256).slice(0, 12)}…)`);
-}).listen($("attach"), $("file"), $("drop"));
+new FileSharing(client, $("uploads"), $("uploading")).listen($("attach"), $("file"), $("drop"));
 
 // --- the rest of the page ---
 
@@ -202,14 +211,8 @@ function showDrawer(isOpen) {
 }
 
 function setName(name) {
-  try {
-    client.setUsername(name);
-  } catch (error) {
-    showError(error);
-    $("name").value = client.username;
-    return;
-  }
-  showError(null);
+  if (!errors.name.require(() => checkUsername($("name").value))) return;
+  client.setUsername(name);
   people.rename(name);
   ifAllowed(() => sessionStorage.setItem("name", name));
 }
@@ -217,7 +220,9 @@ function setName(name) {
 $("drawer").addEventListener("click", () => showDrawer(!document.body.classList.contains("drawn")));
 $("opening").addEventListener("submit", (event) => {
   event.preventDefault();
-  enter($("room").value);
+  const room = $("room").value;
+  if (!errors.room.require(() => checkRoom($("room").value))) return;
+  enter(room);
   $("room").value = "";
 });
 $("naming").addEventListener("submit", (event) => {

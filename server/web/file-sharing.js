@@ -1,12 +1,9 @@
 // File sharing: choose, drop or paste files; each upload shows its progress and a button to cancel it.
 
 import { element } from "./messages.js";
+import { formatSize } from "./shared-file.js";
 
-/** Return a size in bytes as text. */
-export function formatSize(size) {
-  const [unit, name] = size < 1000 ? [1, "bytes"] : size < 1e6 ? [1e3, "kB"] : [1e6, "MB"];
-  return `${(size / unit).toFixed(unit === 1 || size >= 100 * unit ? 0 : 1)} ${name}`;
-}
+const MANY = 2; // uploads above which a button cancels all
 
 /**
  * Return the files of a paste, or none if the paste is meant as text.
@@ -25,13 +22,17 @@ function filesPasted(clipboard) {
 export class FileSharing {
   #client;
   #list;
-  #onSaved;
+  #summary;
+  #uploads = new Set(); // AbortControllers of the uploads in progress
 
-  /** `onSaved` is called with the server's `fileSaved` message. */
-  constructor(client, list, onSaved) {
+  /** `list` shows the uploads until they end; `summary` counts them, and has a button to cancel all. */
+  constructor(client, list, summary) {
     this.#client = client;
     this.#list = list;
-    this.#onSaved = onSaved;
+    this.#summary = summary;
+    summary.querySelector("button").addEventListener("click", () => {
+      for (const abort of this.#uploads) abort.abort();
+    });
   }
 
   /** Share files chosen with a button and its file input, dropped on the page, or pasted. */
@@ -82,17 +83,28 @@ export class FileSharing {
     cancel.addEventListener("click", () => abort.abort());
     row.append(name, state, cancel, bar);
     this.#list.append(row);
+    this.#uploads.add(abort);
+    this.#showSummary();
     const onProgress = ({ loaded, total }) => {
       bar.value = loaded;
       state.textContent = `${formatSize(loaded)} of ${formatSize(total)}`;
     };
     try {
-      this.#onSaved(await this.#client.sendFile(file, { onProgress, signal: abort.signal }));
-      row.remove();
+      await this.#client.sendFile(file, { onProgress, signal: abort.signal });
+      row.remove(); // the server's `fileShared` shows the file
     } catch (error) {
       if (abort.signal.aborted) row.remove();
       else this.#showFailure(row, file, state, cancel, bar, error);
+    } finally {
+      this.#uploads.delete(abort);
+      this.#showSummary();
     }
+  }
+
+  #showSummary() {
+    const count = this.#uploads.size;
+    this.#summary.hidden = count <= MANY;
+    this.#summary.querySelector("span").textContent = `${count} files are waiting or being sent`;
   }
 
   #showFailure(row, file, state, cancel, bar, error) {

@@ -1,4 +1,5 @@
-// The list of messages. It is bounded and drawn once per frame. Names and texts only become text nodes, never HTML.
+// The messages of one room. The list is bounded and drawn once per frame. Names and texts only become text nodes, never
+// HTML.
 
 const MAX_ITEMS = 300; // items in the list
 const GROUP_MS = 120_000; // messages of one user within this time share a heading
@@ -23,40 +24,86 @@ export function element(tag, className, text = "") {
   return created;
 }
 
+/** Return the time of day as text. */
+export const timeOfDay = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+
 export class MessageList {
-  #list;
-  #log; // the scrolling element
-  #newerButton;
+  #log; // the scrolling element, which shows one list at a time
+  #onUnread;
   #undrawn = []; // items not in the list yet
   #isDue = false;
   #last = null; // {user, at, mine} of the last item if it is a message
   #presence = null; // the last item if it is a presence notice
+  #isShown = false;
+  #isAtEnd = true;
+  #scrollTop = 0; // while the list is not shown
   #unread = 0;
+  #mark = null; // the line above the first unread message
 
-  /** `newerButton` scrolls to the end. */
-  constructor(list, newerButton) {
-    const log = list.parentElement;
-    this.#list = list;
+  element = element("ol");
+
+  /** `onUnread` is called when the number of unread messages changes. */
+  constructor(log, onUnread) {
+    this.element.id = "messages"; // the document contains one list at a time
     this.#log = log;
-    this.#newerButton = newerButton;
-    newerButton.addEventListener("click", () => {
-      log.scrollTop = log.scrollHeight;
-      log.focus({ preventScroll: true });
-    });
-    log.addEventListener("scroll", () => this.#isAtEnd() && this.#showUnread(0), { passive: true });
+    this.#onUnread = onUnread;
+  }
+
+  get isEmpty() {
+    return this.#last === null && !this.#undrawn.length && !this.element.childElementCount;
+  }
+
+  get unread() {
+    return this.#unread;
+  }
+
+  /** Show the list in place of another, at the place where it was left. */
+  show() {
+    this.#isShown = true;
+    this.#log.replaceChildren(this.element);
+    this.#log.scrollTop = this.#isAtEnd ? this.#log.scrollHeight : this.#scrollTop;
+    this.update();
+  }
+
+  hide() {
+    this.#scrollTop = this.#log.scrollTop;
+    this.#isShown = false;
+  }
+
+  scrollToEnd() {
+    this.#log.scrollTop = this.#log.scrollHeight;
+    this.update();
+  }
+
+  /** Scroll along if the list has grown while its end was shown. */
+  follow() {
+    if (this.#isAtEnd) this.scrollToEnd();
+  }
+
+  /** Count the messages as read if the end of the shown list can be seen. */
+  update() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#log;
+    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < END_MARGIN;
+    if (this.#isAtEnd && !document.hidden) this.#setUnread(0);
   }
 
   /** Add a message; returns its item for `setStatus`. */
   addMessage({ user, text, at, mine = false }) {
+    const words = element("div", "words", text);
+    words.dir = "auto";
+    if (text.length > LONG_TEXT) words.tabIndex = 0; // makes it scrollable by keyboard
+    return this.addContent({ user, at, mine, content: words });
+  }
+
+  /** Add an element as a message. */
+  addContent({ user, at, mine = false, content }) {
+    if (!mine && (!this.#isShown || !this.#isAtEnd || document.hidden)) this.#countUnread();
     const item = element("li", mine ? "mine" : "");
     const last = this.#last;
     const isFirst = !last || last.user !== user || last.mine !== mine || at - last.at > GROUP_MS;
     if (isFirst) item.append(this.#head(user, at, mine));
     item.classList.toggle("first", isFirst);
-    const words = element("div", "words", text);
-    words.dir = "auto";
-    if (text.length > LONG_TEXT) words.tabIndex = 0; // makes it scrollable by keyboard
-    item.append(words);
+    item.append(content);
     this.#last = { user, at, mine };
     this.#presence = null;
     this.#add(item);
@@ -102,22 +149,27 @@ export class MessageList {
     item.append(label);
   }
 
-  clear() {
-    this.#undrawn = [];
-    this.#last = this.#presence = null;
-    this.#list.replaceChildren();
-    this.#showUnread(0);
-  }
-
   #head(user, at, mine) {
     const head = element("div", "head");
     const name = element("b");
-    const time = element("time", "", new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+    const time = element("time", "", timeOfDay(at));
     name.append(element("bdi", "", mine ? "you" : displayName(user)));
     name.style.setProperty("--hue", hue(user));
     time.dateTime = new Date(at).toISOString();
     head.append(name, time);
     return head;
+  }
+
+  /** Count an unread message, which the caller adds next; a line separates the first from those before it. */
+  #countUnread() {
+    if (!this.#unread) {
+      this.#mark?.remove();
+      this.#undrawn = this.#undrawn.filter((item) => item !== this.#mark);
+      this.#mark = element("li", "unread-mark", "new");
+      this.#last = null; // the message has a heading
+      this.#add(this.#mark);
+    }
+    this.#setUnread(this.#unread + 1);
   }
 
   #add(item) {
@@ -130,24 +182,17 @@ export class MessageList {
 
   #draw() {
     this.#isDue = false;
-    const list = this.#list;
-    const follows = this.#isAtEnd();
+    const list = this.element;
     const added = this.#undrawn.splice(0);
     list.append(...added);
     while (list.childElementCount > MAX_ITEMS) list.firstElementChild.remove();
-    if (follows || added.some((item) => item.classList.contains("mine"))) this.#log.scrollTop = this.#log.scrollHeight;
-    else this.#showUnread(this.#unread + added.length);
+    if (this.#isShown && (this.#isAtEnd || added.some((item) => item.classList.contains("mine")))) this.scrollToEnd();
   }
 
-  #isAtEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#log;
-    return scrollHeight - scrollTop - clientHeight < END_MARGIN;
-  }
-
-  #showUnread(count) {
+  #setUnread(count) {
+    if (count === this.#unread) return;
     this.#unread = count;
-    this.#newerButton.hidden = count === 0;
-    this.#newerButton.textContent = `${count} new ↓`;
+    this.#onUnread();
   }
 }
 

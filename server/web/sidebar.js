@@ -1,4 +1,4 @@
-// The sidebar: the largest rooms, the known members of this room, and who is typing.
+// The sidebar: this room, those with kept messages, the largest ones, the known members of this room, and who is typing.
 
 import { isSameRoom } from "./chat-util.js";
 import { displayName, element, hue } from "./messages.js";
@@ -12,6 +12,7 @@ export class Rooms {
   #room = null;
   #people = 0;
   #load = null;
+  #kept = []; // {room, unread}
 
   /** `enter` is called with a room's name. */
   constructor(list, enter) {
@@ -26,6 +27,12 @@ export class Rooms {
     this.#draw();
   }
 
+  /** Set the other rooms whose messages the page keeps, with the number of unread ones. */
+  setKept(kept) {
+    this.#kept = kept;
+    this.#draw();
+  }
+
   /** Set the server's load report, which lists the largest rooms. */
   setLoad(load) {
     this.#load = load;
@@ -33,17 +40,22 @@ export class Rooms {
   }
 
   #draw() {
-    const others = (this.#load?.largestRooms ?? []).filter(({ room }) => !isSameRoom(room, this.#room));
     const here = this.#room === null ? [] : [{ room: this.#room, userCount: this.#people }];
-    const listed = [...here, ...others];
-    const more = Math.max(0, (this.#load?.rooms ?? 0) - listed.length);
+    const largest = this.#load?.largestRooms ?? [];
+    const known = (room) => largest.find((other) => isSameRoom(other.room, room))?.userCount ?? "";
+    const kept = this.#kept.filter(({ room }) => !isSameRoom(room, this.#room));
+    const listed = [...here, ...kept.map(({ room, unread }) => ({ room, userCount: known(room), unread }))];
+    listed.push(...largest.filter(({ room }) => !listed.some((other) => isSameRoom(other.room, room))));
+    const more = Math.max(0, (this.#load?.rooms ?? 0) - listed.filter(({ userCount }) => userCount !== "").length);
     // Buttons are updated in place: a replaced one would lose the focus.
     this.#list.querySelector(".more")?.remove();
     while (this.#list.childElementCount > listed.length) this.#list.lastElementChild.remove();
-    listed.forEach(({ room, userCount }, index) => {
+    listed.forEach(({ room, userCount, unread = 0 }, index) => {
       const button = (this.#list.children[index] ?? this.#newEntry()).firstElementChild;
-      const [name, count] = button.children;
+      const [name, mark, count] = button.children;
       if (name.textContent !== room) name.textContent = room;
+      mark.textContent = unread ? `${unread} new` : "";
+      mark.hidden = !unread;
       count.textContent = userCount;
       button.toggleAttribute("aria-current", room === this.#room);
       if (room === this.#room) button.setAttribute("aria-current", "true");
@@ -55,7 +67,7 @@ export class Rooms {
     const entry = element("li");
     const button = element("button");
     button.type = "button";
-    button.append(element("bdi"), element("span"));
+    button.append(element("bdi"), element("mark"), element("span"));
     button.addEventListener("click", () => this.#enter(button.firstElementChild.textContent));
     entry.append(button);
     this.#list.append(entry);

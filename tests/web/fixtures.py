@@ -33,6 +33,9 @@ TIMEOUT_MS = 60_000
 LOST = re.compile(r"WebSocket connection to 'ws://\S+' failed")
 """Logged by the browser for a failed connection; a page cannot prevent it."""
 
+EXPIRED = re.compile(r"Failed to load resource: the server responded with a status of 404 ")
+"""Logged by the browser for a shared file that has expired; a page cannot prevent it."""
+
 
 @pytest.fixture(scope="session")
 def node_home() -> Path:
@@ -98,7 +101,10 @@ def open_tab(chromium: Browser) -> Iterator[OpenTab]:
     problems: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not LOST.match(message.text):
+        is_expected = LOST.match(message.text) or (
+            EXPIRED.match(message.text) and "/files/" in message.location.get("url", "")
+        )
+        if message.type in ("error", "warning") and not is_expected:
             problems.append(message.text)
 
     with ExitStack() as contexts:

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.clients import ChatClient
-from tests.web.chat_page import enter, say
+from tests.server.uploads.uploading import upload
+from tests.web.chat_page import enter, line, picture, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ def test_every_control_can_be_reached_with_the_keyboard(server: RunningServer, o
                 "(({id, ariaLabel, textContent}) => id || ariaLabel || textContent.trim())(document.activeElement)"
             )
         )
-    assert {"attach", "Messages", "room", "name", "Full size", "Skip to the message field"} <= reached
+    assert {"attach", "log", "room", "name", "Full size", "Skip to the message field"} <= reached
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,13 @@ def test_axe_finds_no_accessibility_problems(
         with ChatClient(server.url) as bob:
             bob.send("setUsername", username="bob")
             bob.send("joinRoom", room="lobby")
+            bob.until_pong()
             bob.send("chatMessage", text="hello " * 300)
+            for name, data, mime_type in (("b.png", picture(), "image/png"), ("b.txt", b"words", "text/plain")):
+                upload(bob, name, data, mime_type=mime_type)
+                bob.until_pong()
+            line(page, "b.txt").get_by_role("button").click()
+            expect(line(page, "b.txt").locator("pre")).to_have_text("words")
             bob.send("typing")
             expect(page.locator("#messages .words")).to_have_count(1)
             bob.until_pong()

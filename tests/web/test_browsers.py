@@ -76,8 +76,8 @@ def test_a_paste_shares_files_unless_it_is_meant_as_text(
     assert ann.evaluate(PASTE, [texts, files]) is bool(shared)
     ann.evaluate(PASTE, [{}, [["last.bin", ""]]])  # uploads keep their order
     for name in [*shared, "last.bin"]:
-        expect(ann.locator("#messages .notice", has_text=f"ann shared {name} (7 bytes)")).to_have_count(1)
-    expect(ann.locator("#messages .notice", has_text="shared")).to_have_count(len(shared) + 1)
+        expect(ann.locator("#messages .file", has_text=f"{name}7 bytes")).to_have_count(1)
+    expect(ann.locator("#messages .file")).to_have_count(len(shared) + 1)
 
 
 def test_the_enter_that_ends_a_composition_sends_nothing(server: RunningServer, open_tab: OpenTab) -> None:

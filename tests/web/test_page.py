@@ -154,13 +154,13 @@ def test_hostile_names_and_texts_are_shown_as_text_only(server: RunningServer, o
         expect(ann.locator("#messages .words")).to_have_count(1)
         eve.send("fileStart", name=hostile, size=0, mimeType="text/html")
         eve.send("fileEnd")
-        expect(ann.locator("#messages .notice").last).to_contain_text("shared")
+        expect(ann.locator("#messages .file bdi")).to_have_text(hostile)
         assert ann.locator("#messages .words").first.text_content() == hostile
         assert ann.locator("#messages b").first.text_content() == name
         assert name in (ann.locator("#people").text_content() or "")
         assert ann.locator("#messages :is(img, script), #people :is(img, script)").count() == 0
         # Direction-changing characters affect their own box only.
-        boxes = ann.locator("#messages .words, #messages .head bdi").evaluate_all(
+        boxes = ann.locator("#messages .words, #messages .head bdi, #messages .file bdi").evaluate_all(
             "all => all.map((box) => getComputedStyle(box).unicodeBidi)"
         )
         assert set(boxes) == {"isolate"}
@@ -177,6 +177,9 @@ def test_a_text_of_sixteen_kibibytes_is_shown_completely(server: RunningServer, 
     expect(bob.locator("#messages .words")).to_have_text(longest)
     say(ann, longest + "!")
     expect(ann.locator("#error")).to_have_text("A message has at most 16.4 kB.")
+    ann.press("#text", "Backspace")
+    expect(ann.locator("#error")).to_be_empty()
+    expect(ann.locator("#text")).not_to_have_attribute("aria-invalid", "true")
     say(bob, "x" * 16_384)
     received(ann, "x" * 16_384)
     for page in (ann, bob):

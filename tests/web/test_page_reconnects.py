@@ -46,6 +46,7 @@ def test_pages_reconnect_after_a_restart_and_queued_messages_arrive_once(
     expect(bob.locator("#here")).to_have_text("2 here")
     received(bob, "three")
     assert words(bob) == ["one", "two", "three"]
+    expect(ann.locator("#messages .notice", has_text="You were not connected")).to_have_count(1)
     expect(ann.locator(".mine[data-status=waiting]")).to_have_count(0)
     expect(ann.locator(".mine[data-status=confirmed]")).to_have_count(3)
     say(bob, "back again")

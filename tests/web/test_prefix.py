@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.promises.certificates import Authority
 from tests.promises.nginx_process import nginx
-from tests.web.chat_page import enter, received, say
+from tests.web.chat_page import enter, expect_picture, picture, received, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +47,15 @@ def below(server: RunningServer, tmp_path: Path) -> Iterator[PrefixedSite]:
 
 
 @pytest.mark.parametrize("width", [380, 1280])
-def test_the_pages_and_their_websockets_work_below_a_prefix(below: PrefixedSite, open_tab: OpenTab, width: int) -> None:
+def test_the_pages_and_their_websockets_work_below_a_prefix(
+    below: PrefixedSite, open_tab: OpenTab, tmp_path: Path, width: int
+) -> None:
     ann, bob = enter(open_tab(below, width=width), "ann"), enter(open_tab(below, width=width), "bob")
     say(ann, "below")
     received(bob, "below")
+    (tmp_path / "bison.png").write_bytes(picture())
+    ann.set_input_files("#file", tmp_path / "bison.png")
+    expect_picture(bob, "bison.png")
     expect(ann.locator("[data-metric=connections] dd")).to_have_text("4")
     ann.click("text=Full size")
     expect(ann).to_have_url(below.http + "/live")
