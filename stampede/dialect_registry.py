@@ -89,7 +89,10 @@ def load_dialect(given: str | Dialect) -> Dialect:
         return _read(given)
     if ":" in given:
         return _create(given, given)
-    raise DialectError(f"{given!r} is not a dialect: give one of {', '.join(names())}, FILE.toml, or module:Class")
+    raise DialectError(
+        f"{given!r} is not a dialect: give one of {', '.join(names())}, FILE.toml, or module:Class; "
+        "see docs/dialects/README.md"
+    )
 
 
 def _read(file: str) -> Dialect:

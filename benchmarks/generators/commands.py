@@ -55,24 +55,32 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def epoll(url: str, load: GeneratorLoad, _folder: Path) -> Command:
-    """Return the command of the reader in C, after compiling it."""
+def compiled(name: str) -> Path:
+    """Compile a program of the folder `epoll`, and return its path.
+
+    Raises:
+        BenchmarkError: there is no compiler, or it reports an error.
+    """
     compiler = shutil.which("cc")
     if compiler is None:
         raise BenchmarkError("cc not found (Debian: apt-get install --no-install-recommends gcc libc6-dev)")
-    source = _FOLDER / "epoll" / "chat.c"
+    source = _FOLDER / "epoll" / f"{name}.c"
 
     def compile_into(home: Path) -> None:
-        command = [compiler, "-O2", "-o", str(home / "chat"), str(source)]
+        command = [compiler, "-O2", "-o", str(home / name), str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own source
         if done.returncode:
             reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
             raise BenchmarkError(f"cc could not compile {source.name}: {reason}")
 
-    home = install_once("epoll", source.read_bytes(), compile_into)
+    return install_once(f"epoll-{name}", source.read_bytes(), compile_into) / name
+
+
+def epoll(url: str, load: GeneratorLoad, _folder: Path) -> Command:
+    """Return the command of the reader in C, after compiling it."""
     host, _, port = url.removeprefix("ws://").rpartition(":")
     numbers = (load.clients, load.rooms, load.rate, load.seconds)
-    return Command([str(home / "chat"), host, port, *map(str, numbers)], _read_epoll)
+    return Command([str(compiled("chat")), host, port, *map(str, numbers)], _read_epoll)
 
 
 def _read_epoll(out: str) -> Reported:

@@ -105,6 +105,7 @@ class _Run:
         self._steps: list[Step] = []
         self._logged = 0  # messages of earlier steps
         self._began = 0.0
+        self._confirms_joins = True
         self._findings = Findings()
 
     def run(self) -> Exchange:
@@ -217,6 +218,7 @@ class _Run:
         wait_until(lambda: user.has_joined or bool(self._why(user)), grace + timeout)
         if self._why(user) or not user.has_joined:
             self._fail(StepName.JOIN, user, self._why(user) or "not joined", user)
+        self._confirms_joins &= confirmed
         self._end(StepName.JOIN, user, "confirmed" if confirmed else f"not confirmed, waited {grace:g} s")
 
     def _send(self, sender: Participant, receiver: Participant) -> bool:
@@ -253,6 +255,10 @@ class _Run:
                 change = change_of(one.payload, sender.recorder.stamps[-1], found=False)
                 what = f"{what}: {change or 'the text arrived, but the dialect does not find it'}"
                 break
+        else:
+            # What the sender received in this step, such as a refusal, is a better explanation.
+            if not (receiver.recorder.closed or self._confirms_joins or self._received_by(sender)):
+                what = f"{what}; the server does not confirm joins: one may need longer than --join-grace"
         has_nothing = not receiver.ignored and not self._received_by(receiver)
         self._fail(StepName.MESSAGE, sender, what, sender if has_nothing else receiver)
 

@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from stampede.websocket.target import Target
 
 _NORMAL_CLOSURE: Final = 1000
-MAX_BATCH_BYTES: Final = 8 * 1024
-"""Bytes that a batch may have: far less than the receive buffer of a socket holds."""
+MAX_BATCH_BYTES: Final = 32 * 1024
+"""Bytes that a batch may have, less than the receive buffer of a socket holds.
+
+With 8 KB, the backlog of a server that had been overloaded for a second made all users watched. Reading them at once
+then took the whole core of the load generator, so that it never recovered.
+"""
 
 _MAX_DOUBLINGS: Final = 10
 
@@ -277,9 +281,13 @@ class ChatConnection:
 
     def set_timed(self, timed: bool) -> None:
         """Time the deliveries from now on, or only count them."""
+        connection = self.connection
+        if timed and not self.handler.is_timed and connection is not None:
+            # What has waited for the next batch is only counted: the wait is not a latency of the server.
+            while connection.read_batch() > MAX_BATCH_BYTES:
+                pass
+            connection.watch()
         self.handler.is_timed = timed
-        if timed:
-            self.watch()
 
     def watch(self) -> None:
         """Read as soon as bytes arrive."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from stampede.client.stamp_table import StampTable
+from stampede.client.stamp_table import StampTable, stamps_of_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ class ClientContext:
         on_error: called with an exception that a callback of a scenario raised.
         is_draining: whether the end of the test has begun: clients begin nothing more, and count nothing as failed.
         in_progress: requests, uploads and messages over HTTP that wait for the server.
+        membership_changes: how often a client has begun to join a room, has joined it, or has left it.
         storm: the storm in progress, which times the deliveries to unaffected users; None when there is none.
         rng: for the content of uploaded files.
     """
@@ -40,10 +41,12 @@ class ClientContext:
     __slots__ = (
         "dialect",
         "escaped_padding",
+        "frames",
         "in_progress",
         "is_draining",
         "join_grace",
         "measures",
+        "membership_changes",
         "on_error",
         "origin",
         "padding",
@@ -70,7 +73,8 @@ class ClientContext:
         self.on_error = on_error
         self.join_grace = join_grace
         self.is_draining = False
-        self.in_progress = 0
+        self.in_progress = self.membership_changes = 0
         self.storm: Storm | None = None
         self.rng = Random(origin)
         self.stamps = StampTable(dialect.find_stamp)
+        self.frames = stamps_of_frames(dialect.find_stamp)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stampede.client.pings import Pings
 from stampede.client.replies import Replies
+from stampede.client.stamp_table import LONG_TEXT, LONG_TEXT_BYTES
 from stampede.dialects.events import Acknowledged, Answer, Closed, Delivery, Pong, Refused
 from stampede.measure import request_names
 
@@ -142,6 +143,30 @@ class MessageHandler:
                     storm.record_unaffected(now - intended)
             if self.on_delivery is not None:
                 self.on_delivery(now, membership, slot, seq)
+
+    def frames_received(self, data: bytes) -> bytes:
+        """Count the deliveries in the first frames of a batch, without their latency; return the rest.
+
+        Splitting at the header of a long text frame is one call in C, where the splitter takes 0.8 us a frame. The
+        table checks the length of each part, so that no header inside a payload is taken for one.
+        """
+        membership = self.membership
+        if membership is None or self._callbacks or self.on_delivery is not None:
+            return data
+        first, *parts = LONG_TEXT.split(data)
+        if first:
+            return data
+        frames, number, origin = self._context.frames, membership.room.number, self._origin
+        known, received = frames.get, []
+        for part in parts:
+            fields = known(part) or frames.find(part)
+            if fields is None or fields[3] != number or fields[2] != origin:
+                break
+            received.append(fields)
+        membership.receive_batch(received)
+        if len(received) == len(parts):
+            return b""
+        return data[sum(map(len, parts[: len(received)])) + LONG_TEXT_BYTES * len(received) :]
 
     def batch_received(self, payloads: list[bytes]) -> list[bytes]:
         """Count the deliveries among messages that were read together, without their latency; return the others."""

@@ -121,6 +121,7 @@ class Rooms:
 
     def _join(self, room: Room, address: str, timeout: float, prepare: Prepare, *, is_new: bool) -> bool:
         membership = room.enter(address)
+        self._context.membership_changes += 1
         confirms = self._context.dialect.acknowledges_joins
         if is_new and not confirms:  # otherwise, deliveries of an earlier membership may arrive
             membership.on_early_delivery = partial(self._assume_joined, membership)
@@ -163,6 +164,7 @@ class Rooms:
         """Record a confirmed join, at the moment at which the confirmation arrives."""
         if self._handler.memberships.get(membership.room.number) is membership and not membership.joined:
             self.unconfirmed -= 1
+            self._context.membership_changes += 1
             membership.confirm_join()
             self._chat.resume_writing()
 
@@ -210,4 +212,5 @@ class Rooms:
         """End a membership; the arguments and the result are those of `Membership.leave`."""
         del self._handler.memberships[membership.room.number]
         self.unconfirmed -= not membership.joined
+        self._context.membership_changes += 1
         return membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)

@@ -161,14 +161,14 @@ class ChatRun:
 
     def figures(self) -> Figures:
         """Return a copy of the figures."""
-        sizes = self._pool.room_sizes
+        occupancy = self._pool.occupancy
         return self._pool.measures.figures(
             users=len(self._sessions),
             connections=len(self._pool.reactor),
-            ready=self._pool.ready,
-            members=sum(sizes),
+            ready=occupancy.ready,
+            members=occupancy.members,
             timed_users=self._pool.batch_reader.timed_users,
-            rooms=len(sizes),
+            rooms=occupancy.rooms,
         )
 
     @property

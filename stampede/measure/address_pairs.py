@@ -17,7 +17,15 @@ _SHOWN: Final = 3
 
 
 class AddressPair(msgspec.Struct, frozen=True):
-    """The deliveries from clients at one address of the server to clients at another one, or at the same."""
+    """The deliveries from clients at one address of the server to clients at another one, or at the same.
+
+    Attributes:
+        sender: address of the server to which the senders are connected.
+        receiver: address of the receivers.
+        expected: deliveries that the ledger expects.
+        received: deliveries that arrived.
+        lost: deliveries that did not arrive in time.
+    """
 
     sender: str
     receiver: str

@@ -7,13 +7,12 @@ connections.
 from __future__ import annotations
 
 import logging
-import math
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -27,6 +26,7 @@ from stampede.ledger.stamp import SIZE
 from stampede.measure import drop_causes
 from stampede.measure.measures import Measures
 from stampede.pool.batch_reader import BatchReader, BatchSettings
+from stampede.pool.droppers import Droppers
 from stampede.pool.garbage import GarbageFreezer
 from stampede.pool.order_sampler import OrderSampler
 from stampede.pool.session import Session
@@ -92,6 +92,20 @@ class PoolSettings:
     batches: BatchSettings = field(default_factory=BatchSettings)
 
 
+class Occupancy(NamedTuple):
+    """The users in their rooms.
+
+    Attributes:
+        ready: users who are in all of their rooms.
+        rooms: rooms that are not empty.
+        members: memberships of these rooms.
+    """
+
+    ready: int
+    rooms: int
+    members: int
+
+
 class UserPool:
     """The users of one process; created when a test starts.
 
@@ -110,6 +124,7 @@ class UserPool:
         batch_reader: decides whose deliveries are timed, and reads the connections of the others.
         connect_slots: semaphore to hold while connecting.
         faults: faults of this machine and of the load generator.
+        droppers: the periodic drops and the churn.
         draining: whether the end of the test has begun.
         is_closed: whether `close` has been called; then no user connects.
         reconnects: whether users replace a lost or dropped connection.
@@ -154,15 +169,20 @@ class UserPool:
         self._sessions: dict[int, Session] = {}
         self._order_sampler = OrderSampler(self.measures.order)
         self.batch_reader = BatchReader(
-            settings.batches, self._sessions, settings.partition, Random(f"{settings.seed}/timed").random()
+            settings.batches,
+            self._sessions,
+            settings.partition,
+            self.reactor,
+            Random(f"{settings.seed}/timed").random(),
         )
-        self._freezer = GarbageFreezer(self._sessions)
+        self._freezer = GarbageFreezer(self.reactor)
         self._sweeper = gevent.spawn(self._sweep)
-        self._droppers: dict[str, gevent.Greenlet[..., None]] = {}
-        self._began = monotonic_ns()
-        self.storms = Storms(self.client_context, self._began)
+        began = monotonic_ns()
+        self.droppers = Droppers(self._ready_sessions, self.rng, self.measures.drops, began)
+        self.storms = Storms(self.client_context, began)
         self.draining = False
         self.is_closed = False
+        self._occupancy, self._counted_at = Occupancy(0, 0, 0), 0
 
     def rng(self, *stream: object) -> Random:
         """Return the random generator of one purpose in this process; the same seed gives the same numbers."""
@@ -192,6 +212,8 @@ class UserPool:
     def remove_user(self, session: Session) -> None:
         """End the session of a user that Locust stops; blocks until its connection is closed."""
         if self._sessions.pop(session.place, None) is not None:
+            self.batch_reader.remove()
+            self.client_context.membership_changes += 1
             session.end()
             self._placement.release(session.place, session.user.user_class.__name__)
 
@@ -215,53 +237,17 @@ class UserPool:
         return room
 
     @property
-    def ready(self) -> int:
-        """Number of users in their rooms."""
-        return sum(session.connection.is_ready for session in self._sessions.values())
+    def occupancy(self) -> Occupancy:
+        """The users in their rooms. Counting 6 000 of them takes 30 ms, so it is done only after a change."""
+        changes = self.client_context.membership_changes
+        if self._counted_at != changes:
+            self._counted_at = changes
+            sizes = [size for room in self._rooms.values() if (size := room.joined_count)]
+            ready = sum(session.connection.is_ready for session in self._sessions.values())
+            self._occupancy = Occupancy(ready, len(sizes), sum(sizes))
+        return self._occupancy
 
-    @property
-    def room_sizes(self) -> list[int]:
-        """Number of users in each room that is not empty."""
-        return [room.joined_count for room in self._rooms.values() if room.joined_count]
-
-    # --- drops on purpose ---
-
-    def start_periodic_drops(self, user_class: type, share: float, period: float, manner: Manner) -> None:
-        """Drop a share of one user class at once, every `period` seconds from the start of the test.
-
-        Calls after the first one have no effect.
-        """
-        self._start_dropper(drop_causes.STORM_USER, lambda: self._drop_periodically(user_class, share, period, manner))
-
-    def start_churn(self, per_minute: float, manner: Manner) -> None:
-        """Drop single users at random, `per_minute` times the number of users each minute."""
-        if per_minute:
-            self._start_dropper(drop_causes.CHURN, lambda: self._drop_one_by_one(per_minute / 60, manner))
-
-    def _start_dropper(self, cause: str, run: Callable[[], None]) -> None:
-        if cause not in self._droppers and not self.draining:
-            self._droppers[cause] = gevent.spawn(run)
-
-    def _drop_periodically(self, user_class: type, share: float, period: float, manner: Manner) -> None:
-        rng = self.rng("storms")
-        while True:
-            gevent.sleep(period - (monotonic_ns() - self._began) / 1e9 % period)
-            cohort = self._ready_sessions(user_class)
-            for session in rng.sample(cohort, math.ceil(share * len(cohort))):
-                self.measures.drops[drop_causes.STORM_USER] += 1
-                session.drop(manner)
-
-    def _drop_one_by_one(self, share_per_second: float, manner: Manner) -> None:
-        rng = self.rng("churn")
-        while True:
-            # A Poisson process. Its rate follows the number of users, which is read again after at most one second.
-            rate = share_per_second * self.ready
-            gap = rng.expovariate(rate) if rate else 1.0
-            gevent.sleep(min(gap, 1.0))
-            ready = [session for session in self._sessions.values() if session.connection.is_ready]
-            if gap <= 1.0 and ready:
-                self.measures.drops[drop_causes.CHURN] += 1
-                rng.choice(ready).drop(manner)
+    # --- storms on command ---
 
     def storm(self, number: int, share: float, manner: Manner) -> None:
         """Drop a share of all users now and measure their resync.
@@ -281,7 +267,7 @@ class UserPool:
 
     def start_watch(self, number: int) -> None:
         """Measure from now on the users whose connection the server closes or that fails, until `end_watch`."""
-        self.storms.start_watch(number, self.ready)
+        self.storms.start_watch(number, self.occupancy.ready)
 
     def end_watch(self) -> None:
         """Count no further user as dropped by the server."""
@@ -354,7 +340,7 @@ class UserPool:
         if not self.draining:
             self.draining = True
             self.scheduler.close()
-            gevent.killall(list(self._droppers.values()))
+            self.droppers.close()
 
     # --- upkeep ---
 

@@ -35,7 +35,6 @@ MAX_BUFFERED_BYTES: Final = 64 * 1024
 """Bytes in the write buffer above which `send_message` refuses a message."""
 
 _READ_BYTES: Final = 64 * 1024
-_BATCH_BYTES: Final = 16 * 1024
 _FINAL_TEXT: Final = 0x81  # first byte of a text frame that is a whole message
 _LENGTH_16: Final = 126  # the length is in the next two bytes; RFC 6455, section 5.2
 _MAX_HEADER: Final = 4
@@ -165,18 +164,16 @@ class Connection:
 
     def send_message(self, payload: bytes) -> bool:
         """Send a message without blocking; return False when the write buffer is full."""
-        if len(self._write_buffer) > MAX_BUFFERED_BYTES or self._state is not OPEN:
-            return False
-        self._transport.write(self._encode_frame(payload, self._reactor.rng.randbytes(4)))
-        return True
+        if can_send := len(self._write_buffer) <= MAX_BUFFERED_BYTES and self._state is OPEN:
+            self._transport.write(self._encode_frame(payload, self._reactor.rng.randbytes(4)))
+        return can_send
 
     def send_ping(self, payload: bytes) -> bool:
         """Send a ping frame without blocking; return False when the write buffer is full."""
-        if len(self._write_buffer) > MAX_BUFFERED_BYTES or self._state is not OPEN:
-            return False
-        self._protocol.send_ping(payload)
-        self._send_protocol_data()
-        return True
+        if can_send := len(self._write_buffer) <= MAX_BUFFERED_BYTES and self._state is OPEN:
+            self._protocol.send_ping(payload)
+            self._send_protocol_data()
+        return can_send
 
     def send_binary(self, payload: bytes) -> None:
         """Send a binary message, even if the write buffer is full. Call `drain` between large messages."""
@@ -190,9 +187,8 @@ class Connection:
         return not self._write_buffer and self._state is not CLOSED
 
     def _send_protocol_data(self) -> None:
-        for data in self._protocol.data_to_send():
-            if data:
-                self._transport.write(data)
+        for data in filter(None, self._protocol.data_to_send()):
+            self._transport.write(data)
 
     def on_writable(self) -> None:
         """Go on with opening or writing; called by the reactor."""
@@ -242,9 +238,9 @@ class Connection:
             self._reactor.change(self._fd, 0)
 
     def read_batch(self) -> int:
-        """Read what has arrived, `_BATCH_BYTES` at most, and handle the complete messages; return how much it was."""
+        """Read what has arrived, `_READ_BYTES` at most, and handle the complete messages; return how much it was."""
         try:
-            data = os.read(self._fd, _BATCH_BYTES)
+            data = os.read(self._fd, _READ_BYTES)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -252,8 +248,10 @@ class Connection:
             return 0
         now = monotonic_ns()
         if self._whole_frames and data:
-            self._dispatch(self.receiver.batch_received(self._splitter.split(data)), now)
-            self._whole_frames = self._splitter.is_idle
+            rest = self.receiver.frames_received(data)
+            if rest:
+                self._dispatch(self.receiver.batch_received(self._splitter.split(rest)), now)
+                self._whole_frames = self._splitter.is_idle
         else:
             self._receive(data, now)
         return len(data)
@@ -295,10 +293,8 @@ class Connection:
             if isinstance(event, Frame):
                 if event.opcode is Opcode.PONG:
                     self.receiver.pong_received(bytes(event.data), now)
-                else:
-                    payload = self._assembler.add(event)
-                    if payload is not None:
-                        self.receiver.message_received(payload, now)
+                elif (payload := self._assembler.add(event)) is not None:
+                    self.receiver.message_received(payload, now)
         self._send_protocol_data()
         if protocol.close_rcvd is not None or protocol.parser_exc is not None:
             self._finish()

@@ -67,7 +67,7 @@ class Reactor:
         # gevent's monkey patching removes epoll from `select`, since blocking in it would block everything.
         self._epoll = get_original("select", "epoll")()
         self._watcher = get_hub().loop.io(self._epoll.fileno(), 1)
-        self._watcher.start(self._drain)
+        self._watcher.start(self.serve_ready)
 
     def __len__(self) -> int:
         """Return the number of sockets, including those that are still connecting."""
@@ -96,7 +96,8 @@ class Reactor:
         if self._connections.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def _drain(self) -> None:
+    def serve_ready(self) -> None:
+        """Serve the sockets that are ready, without waiting. The hub calls it; long work calls it in between."""
         poll = self._epoll.poll
         find = self._connections.get
         for _ in range(_ROUNDS):

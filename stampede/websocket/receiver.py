@@ -14,6 +14,9 @@ class Receiver(Protocol):
     def message_received(self, payload: bytes, now: int) -> None:
         """Handle the payload of a message, received at `now` (monotonic nanoseconds)."""
 
+    def frames_received(self, data: bytes) -> bytes:
+        """Handle whole frames at the start of `data`, which was read late; return the rest, which begins a frame."""
+
     def batch_received(self, payloads: list[bytes]) -> list[bytes]:
         """Handle payloads that were read late, together; return those that `message_received` must handle.
 

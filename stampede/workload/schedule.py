@@ -6,10 +6,9 @@ late. It never reduces their number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +24,7 @@ class Arrivals(Enum):
     POISSON = "poisson"
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledAction:
+class ScheduledAction(NamedTuple):
     """One action and its due time, in nanoseconds from the start of its schedule."""
 
     at: int

@@ -34,6 +34,10 @@ class RecordingReceiver:
         self.messages.append(payload)
         self.times.append(now)
 
+    def frames_received(self, data: bytes) -> bytes:
+        """Leave all frames to the splitter."""
+        return data
+
     def batch_received(self, payloads: list[bytes]) -> list[bytes]:
         """Leave all payloads to `message_received`."""
         return payloads

@@ -181,6 +181,7 @@ class AcmeServer:
         acknowledges: whether messages are acknowledged.
         closes_after: kind of a message after which the server closes the connection.
         write: encodes the messages.
+        members: that a room must have before its messages are handled; joins that are not confirmed may be late.
     """
 
     token: str | None = None
@@ -192,9 +193,10 @@ class AcmeServer:
     acknowledges: bool = False
     closes_after: str = ""
     write: Writer = compact
+    members: int = 0
     rooms: dict[str, set[ServerConnection]] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    changed: threading.Condition = field(default_factory=threading.Condition)
 
     def serve(self, connection: ServerConnection) -> None:
         try:
@@ -209,7 +211,7 @@ class AcmeServer:
         except (ValueError, KeyError, TypeError):
             connection.close(1003, "not understood")
         finally:
-            with self.lock:
+            with self.changed:
                 for members in self.rooms.values():
                     members.discard(connection)
 
@@ -218,7 +220,7 @@ class AcmeServer:
 
     def _handle(self, connection: ServerConnection, message: dict[str, Any]) -> None:
         kind, room = message["op"], message.get("room", "")
-        with self.lock:
+        with self.changed:
             self.seen.append(f"{kind} {room}")
             if kind == "hello":
                 if self.token in (None, message["token"]):
@@ -229,12 +231,14 @@ class AcmeServer:
                 self._send(connection, "error", about="join", reason="no permission")
             elif kind == "join":
                 self.rooms.setdefault(room, set()).add(connection)
+                self.changed.notify_all()
                 self._send(connection, "presence", members=len(self.rooms[room]))
                 self._send(connection, "joined", room=room)
             elif kind == "leave":
                 self.rooms[room].discard(connection)
                 self._send(connection, "left", room=room)
             elif kind == "say":
+                self.changed.wait_for(lambda: len(self.rooms.get(room, ())) >= self.members, 60)
                 self._deliver(connection, message)
             else:
                 self._send(connection, "error", about=kind, reason=f"unknown op {kind}")

@@ -32,7 +32,7 @@ def test_the_exchange_uses_a_room_of_its_own_and_returns_the_echo(echoes: bool) 
 
 @pytest.mark.parametrize("dialect", [acme.AcmeDialect(), acme.UnconfirmedDialect()])
 def test_a_room_is_left_only_if_the_server_confirms_that(dialect: acme.AcmeDialect) -> None:
-    server = AcmeServer()
+    server = AcmeServer(members=2)
     with server.running() as url:
         check_exchange(resolve(join_url(url, dialect.path)), dialect, ACCOUNTS, join_grace=0.05)
     leaves = [entry for entry in server.seen if entry.startswith("leave")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,6 +41,13 @@ def events(talk: Conversation, message: Any) -> list[Any]:
     for event in found:
         object.__setattr__(event, "message", None)
     return [*found]
+
+
+def test_every_file_is_listed() -> None:
+    folder = resources.files("stampede.dialects") / "presets"
+    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == sorted(
+        f"{name}.toml" for name in PRESETS
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -127,8 +127,9 @@ def test_planted_losses_duplicates_and_overtakings_are_counted_exactly() -> None
 def test_a_planted_delay_is_measured() -> None:
     with faulty_server(delay=0.3) as faulty, LoadGenerator(faulty.url) as generator:
         ann, _ = generator.join("room", users=2)
-        send(ann, 20)
-        assert generator.drain(TIMEOUT)
+        for _ in range(5):  # a stall of this process affects the messages of one moment
+            send(ann, 4)
+            assert generator.drain(TIMEOUT)
     assert generator.latency.count == 20
     assert faulty.counts["least"] / 1000 * 63 / 64 <= generator.latency.from_send.quantile(0)
     assert generator.latency.quantile(0.5) < 2 * faulty.counts["delayed"] / 1000
@@ -353,12 +354,11 @@ def test_no_thread_socket_or_greenlet_is_left(server: RunningServer) -> None:
         del generator, ann, _
 
     use()
-    time.sleep(0.5)  # the kernel may list a thread shortly after its end
-    before = left_behind()
+    before = left_behind()  # the kernel may still list a thread that has just ended
     for _ in range(3):
         use()
         deadline = time.monotonic() + TIMEOUT
-        while left_behind() != before:
+        while any(now > earlier for now, earlier in zip(left_behind(), before, strict=True)):
             assert time.monotonic() < deadline, (left_behind(), before)
             time.sleep(0.05)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from stampede.measure.request_names import ACK
 from stampede.pool.user_pool import PoolSettings, UserPool
+from stampede.waiting import wait_until
 from stampede.websocket.target import join_url, resolve
 from stampede.workload.placement import Partition, RoomPlan
 from tests.stampede.check.acme import AcmeServer, EchoingDialect
+from tests.stampede.connections import TIMEOUT
 from tests.stampede.pool.fake_user import FakeUser
 
 if TYPE_CHECKING:
@@ -46,6 +48,6 @@ def test_an_acknowledgement_that_never_arrives_is_a_failure() -> None:
     with two_users(AcmeServer(echoes=True)) as (pool, session):
         for _ in range(2):
             session.client.say()
+        assert wait_until(lambda: pool.measures.deliveries.received == 4, TIMEOUT)
         pool.drain(quiet=0.3)
         assert pool.measures.request(ACK).failures == {"no acknowledgement": 2}
-        assert pool.measures.deliveries.received == 4

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import gevent
 import pytest
 
-from stampede.client.chat_connection import MAX_BATCH_BYTES
+from stampede.client.chat_connection import MAX_BATCH_BYTES, ChatConnection
 from stampede.measure.storm import Manner
 from stampede.pool.batch_reader import BatchSettings
 from stampede.pool.user_pool import PoolSettings, UserPool
@@ -107,6 +107,57 @@ def test_timed_and_untimed_users_share_a_room(start_users: Callable[..., tuple[U
     assert pool.measures.latency.intended.count == timed_deliveries
     until(lambda: read_all(pool, sessions))
     assert pool.measures.deliveries.received == 10 * (USERS - 1)
+
+
+def test_what_waited_for_the_next_batch_has_no_latency_even_if_its_user_is_timed_from_then_on(
+    start_users: Callable[..., tuple[UserPool, list[Session]]],
+) -> None:
+    pool, sessions = start_users()
+    read_once(sessions)
+    sessions[0].client.say()
+    until(lambda: len(select.select(map(descriptor, sessions[1:]), [], [], 0)[0]) == USERS - 1)
+    pool.batch_reader.change(TimedUsers(1.0))
+    assert pool.batch_reader.draw() == []
+    until(lambda: pool.measures.deliveries.received == USERS - 1)
+    assert pool.measures.latency.intended.count == 0
+    sessions[0].client.say()
+    until(lambda: pool.measures.latency.intended.count == USERS - 1)
+
+
+def test_the_draw_follows_the_number_of_users(start_users: Callable[..., tuple[UserPool, list[Session]]]) -> None:
+    pool, sessions = start_users(least=3)
+    assert len(pool.batch_reader.draw()) == USERS - pool.batch_reader.timed_users > 0
+    for session in sessions[3:]:
+        pool.remove_user(session)
+    assert pool.batch_reader.draw() == []
+    assert pool.batch_reader.timed_users == 3
+
+
+def test_timed_users_are_served_between_two_batches(
+    start_users: Callable[..., tuple[UserPool, list[Session]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, sessions = start_users(least=2)
+    untimed = pool.batch_reader.draw()
+    read_once(sessions)
+    (timed, *_) = [session for session in sessions if session.connection.handler.is_timed]
+    sender = next(session for session in sessions if session is not timed)
+    sender.client.say()
+    until(lambda: read_all(pool, sessions))  # after it, only the next message makes a socket readable
+    before = pool.measures.latency.intended.count
+    received: list[int] = []
+    read_batch = ChatConnection.read_batch
+
+    def read_slowly(connection: ChatConnection) -> None:
+        received.append(pool.measures.latency.intended.count)
+        read_batch(connection)
+        if len(received) == 1:
+            sender.client.say()
+            select.select([descriptor(timed)], [], [], TIMEOUT)
+
+    monkeypatch.setattr(ChatConnection, "read_batch", read_slowly)
+    pool.batch_reader.read(untimed)
+    assert received[0] == before
+    assert received[1] > before
 
 
 def test_the_drain_reads_what_has_not_been_read(start_users: Callable[..., tuple[UserPool, list[Session]]]) -> None:

@@ -46,7 +46,7 @@ def test_users_of_a_killed_and_restarted_server_are_dropped_once_and_have_an_out
         assert latest(pool).users == USERS
         for number in (1, 2):
             server.kill()
-            until(lambda: pool.ready == 0)
+            until(lambda: pool.occupancy.ready == 0)
             server = start_server("--port", port)
             until(partial(are_back, pool, number * USERS))
             # A room without senders is silent: a pong shows the resync, which no delivery can.
@@ -61,7 +61,7 @@ def test_users_of_a_killed_and_restarted_server_are_dropped_once_and_have_an_out
         assert (result.watch.lost, sum(result.watch.reconnects_per_second)) == (2 * USERS, 2 * USERS)
         assert pool.client_context.storm is None
         server.kill()
-        until(lambda: pool.ready == 0)
+        until(lambda: pool.occupancy.ready == 0)
         gevent.sleep(0)
         assert latest(pool).outages == 2 * USERS, "no drop counts after the end of the watch"
     finally:
