@@ -56,7 +56,7 @@ class _StampedeShape(LoadTestShape):
         settings = self._master.settings
         if users is not None and settings is not None and self._storms < sum(time <= at for time in plan.storms):
             self._storms += 1
-            self._master.storm(settings.storm_share, settings.storm_manner)
+            self._master.commands.storm(settings.storm_share, settings.storm_manner)
         return None if users is None else (users, plan.rate)
 
 

@@ -14,6 +14,7 @@ from stampede.argument_types import base_url, endpoint_path
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.dialect_registry import DEFAULT, FORMS
 from stampede.ledger.stamp import SIZE
+from stampede.locust.option_topics import FIRST, TOPICS, topic_of
 from stampede.measure.storm import Manner
 from stampede.verdict.slo import SloError, parse_slo, split_slos
 from stampede.verdict.summary import EXIT_CODES
@@ -27,7 +28,7 @@ from stampede.workload.sizes import Sizes
 from stampede.workload.timed_users import MIN_TIMED_USERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 TOKEN: Final = re.compile(r"[!-~]+")
 DEFAULT_ROOM_SIZE: Final = 20
@@ -56,7 +57,7 @@ class Option:
         name: without the leading dashes.
         default: its value when it is not given.
         parse: turns a text into a value; raises `argparse.ArgumentTypeError`.
-        help: one sentence for `--help`, the web page and the README.
+        help: one sentence for `--help`, the web page and the documentation.
         choices: the allowed values, if only some are.
         form: whether the option takes one value, several, or none.
         secret: whether reports and the web page hide the value.
@@ -76,6 +77,11 @@ class Option:
     def dest(self) -> str:
         """Name of the attribute in the parsed options."""
         return self.name.replace("-", "_")
+
+    @property
+    def topic(self) -> str:
+        """Topic in the help."""
+        return topic_of(self.name)
 
     @property
     def env(self) -> str:
@@ -182,7 +188,7 @@ OPTIONS: Final = (
     Option("timed-users", MIN_TIMED_USERS, _number(0, whole=True), "Least number of timed users, over all processes."),
     Option(
         "batch-interval",
-        0.5,
+        1.0,
         _number(0.05, 2),
         "Seconds between two reads of the connection of a user that is not timed.",
     ),
@@ -286,7 +292,8 @@ OPTIONS: Final = (
         "threshold",
         None,
         _threshold,
-        "Threshold such as deliver_p99<250ms or search:p95<1s, repeatable; exit code 99 if one fails. See the README.",
+        "Threshold such as deliver_p99<250ms or search:p95<1s, repeatable; exit code 99 if one fails. "
+        "All figures: docs/reference/load-test.md.",
         form=Form.REPEATABLE,
     ),
     Option(
@@ -316,11 +323,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to Locust's parser, and thereby to its web page; a second call for a parser has no effect."""
     if parser.get_default("message_rate") is not None:
         return
-    group = parser.add_argument_group("Chat load test", _description())
-    for option in OPTIONS:
+    title = "Chat load test"
+    first = parser.add_argument_group(f"{title}: options that most people need first")
+    groups = {topic: parser.add_argument_group(f"{title}: {topic}", _DESCRIPTIONS.get(topic)) for topic in TOPICS}
+    for option in OPTIONS:  # in this order on the web page
         text = option.help
         if option.default is not None:
             text += f" Default: {option.default}."
+        group = first if option.name in FIRST else groups[option.topic]
         action = group.add_argument(f"--{option.name}", env_var=option.env, help=text, **_parsing(option))
         if option.on_page:
             _show_on_page(action, is_secret=option.secret)
@@ -339,12 +349,16 @@ def _parsing(option: Option) -> dict[str, Any]:
     }
 
 
-def _description() -> str:
-    """Return the meaning of the load shapes and of the exit codes, a paragraph each, for `--help`."""
-    lines = ["Load shapes:", *(f"  {shape.value}: {text}" for shape, text in DESCRIPTIONS.items())]
-    lines += ["Exit codes:", *(f"  {code}: {text}" for code, text in EXIT_CODES.items())]
-    wrapped = (textwrap.fill(line.replace("`", ""), _HELP_WIDTH, subsequent_indent=" " * 6) for line in lines)
-    return "\n".join(wrapped)
+def _description(what: str, lines: Mapping[str, str]) -> str:
+    """Return the description of a topic in `--help`: what there is, and a paragraph for each."""
+    shown = (f"  {name}: {text}".replace("`", "") for name, text in lines.items())
+    return "\n".join([f"{what}:", *(textwrap.fill(line, _HELP_WIDTH, subsequent_indent=" " * 6) for line in shown)])
+
+
+_DESCRIPTIONS: Final = {
+    "load shapes": _description("Load shapes", {shape.value: text for shape, text in DESCRIPTIONS.items()}),
+    "verdict and results": _description("Exit codes", {str(code): text for code, text in EXIT_CODES.items()}),
+}
 
 
 def _show_on_page(action: argparse.Action, *, is_secret: bool = False) -> None:

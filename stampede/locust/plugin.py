@@ -19,7 +19,7 @@ from stampede.locust.agents.runners import AGENT_KEY, set_up_local, set_up_maste
 from stampede.locust.load_shape import load_shape
 from stampede.locust.options import add_arguments
 from stampede.locust.output.exporter import serve
-from stampede.locust.output.output_files import complete_csv_files, hide_secrets_in_html, write_html_report
+from stampede.locust.output.output_files import complete_csv_files, extend_html_report, write_html_report
 from stampede.locust.output.repeated_tracebacks import log_each_exception_once
 from stampede.locust.startup import check_or_exit, exit_with_usage_error
 from stampede.locust.web.page import extend
@@ -75,7 +75,7 @@ def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_
     _export_metrics(environment, runner, master)
     _follow_resets(environment, master)
     complete_csv_files()
-    hide_secrets_in_html()
+    extend_html_report(master)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.quit.add_listener(lambda **_: write_html_report(environment))
 

@@ -97,6 +97,10 @@ class _GreetingReceiver:
             self._first = payload
             self.decided.set()
 
+    def frames_received(self, data: bytes) -> bytes:
+        """Leave all frames to the splitter."""
+        return data
+
     def batch_received(self, payloads: list[bytes]) -> list[bytes]:
         """Leave all payloads to `message_received`."""
         return payloads

@@ -165,7 +165,7 @@ class ChatUser(ServerHooks, User):
             session.connect()
             if self.drops_periodically and self._pool is not None and self._settings is not None:
                 settings = self._settings
-                self._pool.start_periodic_drops(
+                self._pool.droppers.start_periodic(
                     type(self), settings.storm_share, settings.storm_period, settings.storm_manner
                 )
         return session

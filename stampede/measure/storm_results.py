@@ -183,6 +183,42 @@ def _last_resync(storm: StormResult) -> str:
     return f"{storm.resynced} so far{gone}"
 
 
+def ends_s(storm: StormResult) -> float | None:
+    """Return when the last dropped user had resynced, in seconds since the test began; None if some still have to.
+
+    It is exact if all users were dropped at once, and late by at most the time from the first drop to the last. If all
+    dropped users are gone, a storm ends with its last drop.
+    """
+    if not storm.over:
+        return None
+    return storm.at_s + (_last_drop(storm) + (storm.until(1.0) or 0.0)) / 1e9
+
+
+def _last_drop(storm: StormResult) -> int:
+    """Return the time from the start of a storm to its last drop, in nanoseconds."""
+    return storm.drop_ns if storm.watch is None else storm.watch.last_ns or 0
+
+
+def sentence(storm: StormResult) -> str:
+    """Return what happened in a storm: when, which share of the users was dropped, and until when they resynced."""
+    begin = f"Storm {storm.id} at {format_clock(storm.at_s)}: dropped"
+    if storm.watch is not None:
+        begin = f"Watch {storm.id} from {format_clock(storm.at_s)}: the server dropped"
+    share = f" ({100 * storm.dropped / storm.users:.0f}\N{NO-BREAK SPACE}%)" if storm.users else ""
+    return f"{begin} {storm.dropped} of {storm.users} users{share}. {_outcome(storm)}".strip()
+
+
+def _outcome(storm: StormResult) -> str:
+    """Return how many of the dropped users resynced; nothing if none was dropped."""
+    gone = f", {storm.gone} gone" if storm.gone else ""
+    last = storm.until(1.0)
+    if not storm.dropped:
+        return ""
+    if not storm.over:
+        return f"{storm.resynced} resynced so far{gone}."
+    return f"None resynced{gone}." if last is None else f"The last one resynced after {_format_ns(last)}{gone}."
+
+
 COLUMNS: Final[tuple[tuple[str, str, Callable[[StormResult], str]], ...]] = (
     ("at", "Started at", lambda storm: format_clock(storm.at_s)),
     ("dropped", "Dropped", lambda storm: f"{storm.dropped} of {storm.users}"),

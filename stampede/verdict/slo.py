@@ -44,6 +44,7 @@ _MAX: Final = "max"
 _REQUEST: Final = "request"
 _EXAMPLES: Final = ("deliver_p50", "deliver_p90", "deliver_p99", "deliver_p99.9", "resync_p95", *_SHARES)
 _MAX_SAMPLES: Final = 10_000
+_SEE: Final = "see docs/reference/load-test.md"
 
 
 class SloError(StampedeError, ValueError):
@@ -160,7 +161,7 @@ def parse_slo(text: str, what: str = "service level") -> Slo:
     """
     form = _FORM.fullmatch(text.strip())
     if form is None:
-        raise SloError(f"{what} {text!r} is not of the form deliver_p99<250ms, loss<0.1% or errors<1%")
+        raise SloError(f"{what} {text!r} is not of the form deliver_p99<250ms, loss<0.1% or errors<1%; {_SEE}")
     name, unit, number = form["name"], form["unit"], float(form["number"])
     base, rank, request = _figure(name, what)
     is_inclusive = form["op"] == "<="
@@ -189,7 +190,7 @@ def _figure(name: str, what: str) -> tuple[str, float | None, str | None]:
         return _request_figure(request, figure, what)
     near = difflib.get_close_matches(name, _EXAMPLES, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise SloError(f"unknown figure {name!r} in a {what}{hint} (known: {', '.join(_EXAMPLES)})")
+    raise SloError(f"unknown figure {name!r} in a {what}{hint} (known: {', '.join(_EXAMPLES)}); {_SEE}")
 
 
 def _request_figure(request: str, figure: str, what: str) -> tuple[str, float | None, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from stampede.generator_faults import Fault, merge_faults
 from stampede.measure.address_pairs import address_pairs, loss_lines
 from stampede.measure.formatting import precise_ms
-from stampede.measure.request_names import CONNECT, JOIN
+from stampede.measure.request_names import CONNECT, DELIVER, JOIN, row_of
 from stampede.measure.storm_results import COLUMNS, table
 from stampede.verdict.request_lines import request_lines, why_unmeasured
 from stampede.verdict.thresholds import describe
@@ -40,6 +40,9 @@ EXIT_CODES: Final = {
 }
 
 _HELD: Final = 0.1  # share of queued messages above which the advice reports that the server does not read
+
+_JOIN_SECONDS: Final = 10.0
+"""Time after the start of a run within which nobody needs to have joined a room."""
 
 _QUANTILES: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 
@@ -100,7 +103,14 @@ class RunResult:
         ]
         found += [fault.text for fault in self.all_faults]
         found += [f"worker {report.index} died with {report.figures.users} users" for report in totals.dead]
-        return [*found, *(_no_user_joined(totals) if self.has_chat_users else ())]
+        return [*found, *(_no_user_joined(totals) if self._should_have_joined else ())]
+
+    @property
+    def _should_have_joined(self) -> bool:
+        """Whether there are users that should have joined a room by now."""
+        circumstances = self.circumstances
+        is_early = not circumstances.has_ended and (circumstances.seconds or 0) < _JOIN_SECONDS
+        return self.has_chat_users and not is_early
 
     @property
     def failed(self) -> int:
@@ -158,23 +168,29 @@ def summary(result: RunResult) -> list[str]:
     return [
         "",
         "Chat load test",
-        f"  offered     {sends.intended} messages due: {sends.sent} sent ({sends.late} late), {sends.skipped} skipped",
+        f"  offered     {offered_line(sends)}",
         *_held(sends),
         *_ledger(totals),
-        *_order(figures.order, promised=totals.keeps_order),
+        *_lines("order", list(order_lines(figures.order, promised=totals.keeps_order))),
         *_timed(figures),
         _row("latency", "from intended send", figures.latency.intended),
         _row("", "from actual send", figures.latency.sent),
         *_requests(figures),
+        *_lines("aggregated", list(aggregated_notes(figures))),
         *_resync(figures),
         *_storms(result.storms),
         *_server(totals),
         *_generator(totals),
-        *(f"  {head:<11} {note}" for head, note in _headed("note", result.notes)),
+        *_lines("note", result.notes),
         *_thresholds(result),
         *_verdict(result),
         "",
     ]
+
+
+def offered_line(sends: SendCounts) -> str:
+    """Return what became of the messages that were due."""
+    return f"{sends.intended} messages due: {sends.sent} sent ({sends.late} late), {sends.skipped} skipped"
 
 
 def _held(sends: SendCounts) -> Iterator[str]:
@@ -189,19 +205,24 @@ def _ledger(totals: Totals) -> Iterator[str]:
         f"  deliveries  {deliveries.expected} expected, {deliveries.received} received, {deliveries.lost} lost, "
         f"{deliveries.duplicated} duplicated, {deliveries.reordered} reordered"
     )
-    for line in loss_lines(address_pairs(totals.figures.address_pairs)):
-        yield f"              {line}"
+    yield from (f"              {line}" for line in ledger_notes(totals))
+    for report in totals.dead:
+        yield f"  dead        worker {report.index} ({report.id}), not included above: {_last_figures(report.figures)}"
+
+
+def ledger_notes(totals: Totals) -> Iterator[str]:
+    """Yield what a reader of the ledger must know."""
+    deliveries = totals.figures.deliveries
+    yield from loss_lines(address_pairs(totals.figures.address_pairs))
     if deliveries.late:
-        yield f"              {deliveries.late} lost deliveries arrived late, after they were counted as lost"
+        yield f"{deliveries.late} lost deliveries arrived late, after they were counted as lost"
     if deliveries.churned or deliveries.foreign_clock:
         yield (
-            f"              not counted: {deliveries.churned} in flight when sender or receiver disconnected, "
+            f"not counted: {deliveries.churned} in flight when sender or receiver disconnected, "
             f"{deliveries.foreign_clock} of another run"
         )
     if totals.figures.unconfirmed_joins:
-        yield "              loss is a lower bound: the server does not confirm joins"
-    for report in totals.dead:
-        yield f"  dead        worker {report.index} ({report.id}), not included above: {_last_figures(report.figures)}"
+        yield "loss is a lower bound: the server does not confirm joins"
 
 
 def _last_figures(figures: Figures) -> str:
@@ -212,17 +233,17 @@ def _last_figures(figures: Figures) -> str:
     )
 
 
-def _order(order: OrderCounts, *, promised: bool) -> Iterator[str]:
+def order_lines(order: OrderCounts, *, promised: bool) -> Iterator[str]:
     """Yield how much was compared: without a comparison, no order is known to be the same."""
     if not order.members:
-        yield "  order       not compared: no sample has two members that received messages of the same two senders"
+        yield "not compared: no sample has two members that received messages of the same two senders"
         return
     yield (
-        f"  order       {order.members} members compared over {order.messages} messages in {order.samples} samples "
+        f"{order.members} members compared over {order.messages} messages in {order.samples} samples "
         f"of a room: {order.divergent} divergent"
     )
     if order.divergent and not promised:
-        yield "              no fault by itself: the dialect promises no common order for messages of different senders"
+        yield "no fault by itself: the dialect promises no common order for messages of different senders"
 
 
 def _timed(figures: Figures) -> Iterator[str]:
@@ -237,7 +258,17 @@ def _requests(figures: Figures) -> Iterator[str]:
     lines = request_lines(figures)
     if figures.cut_off:
         lines.append(f"{figures.cut_off} cut off by drops on purpose or stops, not counted as failures")
-    yield from (f"  {head:<11} {line}" for head, line in _headed("requests", lines))
+    yield from _lines("requests", lines)
+
+
+def aggregated_notes(figures: Figures) -> Iterator[str]:
+    """Yield what Locust's row `Aggregated` mixes, if it has deliveries and requests."""
+    deliveries, requests = figures.requests.get(row_of(DELIVER)), figures.operations
+    if deliveries is not None and deliveries.count and requests:
+        yield (
+            f"Locust's row Aggregated mixes {deliveries.count} deliveries with {requests} requests: "
+            "read the rows of their own"
+        )
 
 
 def _resync(figures: Figures) -> Iterator[str]:
@@ -263,7 +294,7 @@ def _server(totals: Totals) -> Iterator[str]:
     lines = [*_addresses(totals.addresses)]
     if totals.lacking:
         lines.append(f"does not send {', '.join(totals.lacking)}: not waited for, not checked")
-    yield from (f"  {head:<11} {line}" for head, line in _headed("server", lines))
+    yield from _lines("server", lines)
 
 
 def _addresses(uses: Sequence[AddressUse]) -> Iterator[str]:
@@ -325,6 +356,11 @@ def _of(some: int, number: int, verb: str = "") -> str:
     if number == 1:
         return f"the threshold {verb or 'was'}"
     return f"{some} of {number} thresholds {verb}".rstrip()
+
+
+def _lines(head: str, texts: Sequence[str]) -> Iterator[str]:
+    """Yield lines, the first one with a heading."""
+    yield from (f"  {shown:<11} {text}" for shown, text in _headed(head, texts))
 
 
 def _headed(head: str, items: Sequence[T]) -> Iterator[tuple[str, T]]:

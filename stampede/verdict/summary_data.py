@@ -37,7 +37,7 @@ def summary_data(result: RunResult) -> SummaryData:
     lasts = not circumstances.has_ended
     return SummaryData(
         verdict=None if lasts else _verdict(result),
-        reasons=[*result.problems, *([] if lasts else _unmeasured(result))],
+        reasons=reasons(result),
         exit_code=None if lasts else _exit_code(result),
         users=circumstances.users,
         seconds=_rounded(circumstances.seconds),
@@ -60,16 +60,17 @@ def _verdict(result: RunResult) -> Verdict:
     return Verdict.INVALID if result.exit_code == INVALID else Verdict.VALID
 
 
-def _unmeasured(result: RunResult) -> list[str]:
-    """Return the thresholds without a sample, if they make the run invalid."""
-    if result.exit_code != INVALID:
-        return []
+def reasons(result: RunResult) -> list[str]:
+    """Return why a run is invalid; thresholds without a sample are a reason once it has ended."""
+    if not result.circumstances.has_ended or result.exit_code != INVALID:
+        return result.problems
     figures = result.totals.figures
-    return [
+    unmeasured = [
         f"{threshold.slo.text} unmeasured: {why_unmeasured(threshold.slo, figures)}"
         for threshold in result.thresholds
         if not threshold.is_measured
     ]
+    return [*result.problems, *unmeasured]
 
 
 def _exit_code(result: RunResult) -> int | None:

@@ -38,10 +38,11 @@ class Threshold:
 
     Attributes:
         worst: the judged window with the highest value; None when nothing was measured.
+        latest: the last judged window; None when nothing was measured.
         judged: number of judged windows; `missed` of them missed the threshold.
     """
 
-    __slots__ = ("_ends", "_missed_last", "judged", "missed", "seconds", "slo", "worst")
+    __slots__ = ("_ends", "_missed_last", "judged", "latest", "missed", "seconds", "slo", "worst")
 
     def __init__(self, slo: Slo, seconds: float = WINDOW_SECONDS, began: float = 0.0) -> None:
         self.slo = slo
@@ -49,12 +50,18 @@ class Threshold:
         self._ends = [(began, no_figures())]  # start of the last window, if there is one, and its end
         self._missed_last = False
         self.worst: JudgedWindow | None = None
+        self.latest: JudgedWindow | None = None
         self.judged = self.missed = 0
 
     @property
     def is_met(self) -> bool:
         """Whether there was a window, and none missed the threshold."""
         return self.judged > 0 and not self.missed
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last judged window missed the threshold."""
+        return self._missed_last
 
     @property
     def is_measured(self) -> bool:
@@ -80,7 +87,7 @@ class Threshold:
         value = self.slo.value(figures)
         if value is None:
             return
-        window = JudgedWindow(start, end, value)
+        window = self.latest = JudgedWindow(start, end, value)
         missed = not self.slo.is_met(value)
         if not again:
             self.judged += 1

@@ -165,7 +165,7 @@ class InProcessServer:
         transport = FakeTransport(can_half_close=can_half_close)
         assert self.chat_server.admission.admit("127.0.0.1", 0.0) is None
         upgrade = AcceptedUpgrade(ROUTES[path], path, "127.0.0.1", None)
-        connection = Connection(self.listener.context, transport, upgrade, self.listener.websocket_closed)
+        connection = Connection(self.listener.context, transport, upgrade, self.listener.on_websocket_closed)
         transport.protocol = connection
         self.listener.add(connection)
         connection.open()

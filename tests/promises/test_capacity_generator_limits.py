@@ -52,8 +52,8 @@ def test_too_few_open_files_for_the_load_generator_make_a_step_invalid(
 
 
 def test_too_few_open_files_for_the_bundled_server_make_a_step_invalid(capacity: Callable[..., Run]) -> None:
-    text = reason(capacity(*QUICK, through=("prlimit", "--nofile=300:300")))
-    assert "open files, this machine lets each server process open 300 (ulimit -n): enough for 38 users" in text
+    text = reason(capacity(*QUICK, through=("prlimit", "--nofile=428:428")))
+    assert "open files, this machine lets each server process open 428 (ulimit -n): enough for 38 users" in text
 
 
 def test_an_answer_limited_by_a_fault_names_the_fault_and_not_more_cores() -> None:

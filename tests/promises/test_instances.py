@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stampede import LoadGenerator, StampedeError
+from tests.metrics.fixtures import wait_until
 from tests.processes import RunningServer
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def test_the_counts_of_each_pair_are_those_of_the_servers(two: Two, nats: Nats, 
         for user in users:
             for _ in range(5):
                 user.say()
+        arriving = 60 if is_cut else 150
+        wait_until(lambda: generator.ledger.received == arriving, "deliveries")
         generator.drain(timeout=2 if is_cut else TIMEOUT)
     expected = {(first, first): 30, (second, second): 30, (first, second): 45, (second, first): 45}
     found = {(pair.sender, pair.receiver): pair for pair in generator.address_pairs}

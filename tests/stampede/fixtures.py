@@ -207,6 +207,14 @@ class WebLocust:
             assert answer.status == 200
             return bytes(answer.read())
 
+    def start_test(self, users: int) -> None:
+        """Start a test and wait until Locust says that it runs.
+
+        Locust answers before that. A page that is opened meanwhile shows the form for a new test.
+        """
+        self.post("/swarm", user_count=users, spawn_rate=users)
+        self.until(lambda now: now["state"] in {"spawning", "running"})
+
     def metrics(self, port: int) -> bytes:
         """Return the page of Prometheus metrics at `--prometheus-port`."""
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=self.locust.timeout) as answer:

@@ -14,6 +14,7 @@ from stampede.generator_faults import Fault, FaultKind, merge_faults
 from stampede.health.health import limits_reached
 from stampede.health.machine import usage
 from stampede.locust.agents.run_facts import PeakUsers, notes_on, scenario_of
+from stampede.locust.agents.storm_commands import StormCommands
 from stampede.locust.agents.worker_states import lost_workers
 from stampede.locust.exceptions import faults_of
 from stampede.locust.hooks import is_chat_class
@@ -23,8 +24,8 @@ from stampede.measure.report import UNASSIGNED, Totals
 from stampede.measure.row_limit import RowLimit
 from stampede.measure.snapshot import snapshot
 from stampede.measure.storm_results import results
+from stampede.measure.time_series import TimeSeries
 from stampede.verdict.summary import Circumstances, RunResult
-from stampede.verdict.summary_data import summary_data
 from stampede.verdict.thresholds import Threshold
 
 if TYPE_CHECKING:
@@ -38,15 +39,8 @@ if TYPE_CHECKING:
     from stampede.locust.settings import LoadTestSettings
     from stampede.measure.report import WorkerReport
     from stampede.measure.snapshot import Snapshot
-    from stampede.measure.storm import Manner, StormPart
+    from stampede.measure.storm import StormPart
     from stampede.measure.storm_results import StormResult
-    from stampede.verdict.summary_fields import SummaryData
-
-STORM = "stampede_storm"
-"""Type of the message with which the master commands a storm."""
-
-WATCH = "stampede_watch"
-"""Type of the message with which the master starts or ends a watch."""
 
 _ALIVE_SECONDS = 3.0
 """A worker that has reported within this time is alive, even if Locust has missed its heartbeats."""
@@ -62,7 +56,8 @@ class MasterAgent:
 
     Attributes:
         run: number of the current or last test; reports of other tests are ignored.
-        is_watching: whether a watch is in progress.
+        commands: storms and watches of that test.
+        series: deliveries and resyncs of that test over time, since the last reset.
         resets: how often Locust's statistics have been reset, in all tests.
         settings: of the current or last test.
         dialect: of the chat users of that test; None without any.
@@ -77,8 +72,6 @@ class MasterAgent:
         self._row_limit = RowLimit()
         self._storm_parts: dict[tuple[str, int], StormPart] = {}
         self._expected: set[str] = set()
-        self._storms = 0
-        self._storm_requests: dict[str, int] = {}
         self._before_reset: dict[str, WorkerReport] = {}
         self._storms_before_reset = 0
         self._reset_at: float | None = None
@@ -90,10 +83,11 @@ class MasterAgent:
         self._watch_task: gevent.Greenlet[..., None] | None = None
         self._concluded = False
         self._writer = SummaryWriter(environment)
-        self._summary: SummaryData | None = None
+        self._final_result: RunResult | None = None
         self._peak_users = PeakUsers()
         self.run = 0
-        self.is_watching = False
+        self.commands = StormCommands(runner, agent)
+        self.series = TimeSeries()
         self.resets = 0
         self.settings: LoadTestSettings | None = None
         self.dialect: Dialect | None = None
@@ -120,9 +114,8 @@ class MasterAgent:
         self._row_limit = RowLimit(settings.threshold_requests)
         self._storm_parts.clear()
         self._expected.clear()
-        self._storms = 0
-        self.is_watching = False
-        self._storm_requests.clear()
+        self.commands = StormCommands(self._runner, self._agent)
+        self.series = TimeSeries()
         self._before_reset.clear()
         self._storms_before_reset = 0
         self._reset_at = None
@@ -134,7 +127,7 @@ class MasterAgent:
         self._thresholds = [Threshold(level, settings.threshold_window) for level in settings.thresholds]
         self._concluded = False
         self._writer.begin()
-        self._summary = None
+        self._final_result = None
         self._peak_users = PeakUsers()
         self._watch_task = gevent.spawn(self._watch_run)
 
@@ -146,8 +139,9 @@ class MasterAgent:
         self._exceptions_before_reset = (self._runner.exceptions, self.user_faults())
         self._before_reset = {report.id: report for report in self._latest_reports()}
         self._storm_parts.clear()
-        self._storms_before_reset = self._storms
+        self._storms_before_reset = self.commands.latest
         self._reset_at = self.seconds
+        self.series.restart(self._reset_at)
         self.resets += 1
         self._thresholds = [
             Threshold(threshold.slo, threshold.seconds, self._reset_at) for threshold in self._thresholds
@@ -156,7 +150,7 @@ class MasterAgent:
     def end(self) -> None:
         """End the test: fix its length and stop judging thresholds."""
         if self._ended is None:
-            self._count_users()
+            self._sample()
             self._ended = time.monotonic()
         if self._watch_task is not None:
             self._watch_task.kill()
@@ -164,79 +158,30 @@ class MasterAgent:
 
     def _watch_run(self) -> None:
         while True:
-            gevent.sleep(1.0)
-            self._count_users()
+            gevent.sleep(1.0 - self.seconds % 1.0)  # without drift, so that each interval of the charts has a sample
+            self._sample()
             if not self._thresholds:
                 continue
             figures = self.everything().figures
             for threshold in self._thresholds:
                 threshold.update(time.monotonic() - self._began, figures)
 
-    def _count_users(self) -> None:
-        """Count the users of this process, if it runs users itself; those of workers are counted in each report."""
+    def _sample(self) -> None:
+        """Sample this process, if it runs users itself; workers are sampled in each of their reports."""
         report = self._agent.report() if self._agent is not None else None
         if report is not None:
             self._peak_users.add(report, {report.id})
+            self.series.add(report.id, self.seconds, report.figures)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the current or last test has ended; False before the first."""
+        return self._ended is not None
 
     @property
     def seconds(self) -> float:
         """Length of the test so far, in seconds."""
         return (self._ended or time.monotonic()) - self._began
-
-    def storm(self, share: float, manner: Manner, request_id: str = "") -> int:
-        """Drop a share of all users in all processes at the same moment.
-
-        Args:
-            share: of all users, 0 to 1.
-            manner: how they drop.
-            request_id: makes a repeated request harmless: it starts no second storm.
-
-        Returns:
-            The number of the storm.
-        """
-        number, is_new = self._number_of(request_id)
-        if not is_new:
-            return number
-        if self._agent is not None:
-            self._agent.storm(number, share, manner)
-        else:
-            self._runner.send_message(STORM, {"id": number, "share": share, "manner": manner.value})
-        return number
-
-    def _number_of(self, request_id: str) -> tuple[int, bool]:
-        """Return the number of the storm that a request starts, and whether the request is new."""
-        if request_id in self._storm_requests:
-            return self._storm_requests[request_id], False
-        self._storms += 1
-        if request_id:
-            self._storm_requests[request_id] = self._storms
-        return self._storms, True
-
-    def start_watch(self, request_id: str = "") -> int:
-        """Measure from now on, in all processes, the users whose connection the server closes or that fails.
-
-        Args:
-            request_id: makes a repeated request harmless.
-
-        Returns:
-            The number of the watch, which is reported as a storm.
-        """
-        number, is_new = self._number_of(request_id)
-        if is_new:
-            self.is_watching = True
-            self._send_watch(number)
-        return number
-
-    def end_watch(self) -> None:
-        """Count no further user as dropped by the server."""
-        self.is_watching = False
-        self._send_watch(None)
-
-    def _send_watch(self, number: int | None) -> None:
-        if self._agent is not None:
-            self._agent.watch(number)
-        else:
-            self._runner.send_message(WATCH, {"id": number})
 
     # --- reports ---
 
@@ -247,6 +192,7 @@ class MasterAgent:
             self._reports[report.id] = report
             self._reported_at[report.id] = time.monotonic()
             self._peak_users.add(report, self._living())
+            self.series.add(report.id, self.seconds, report.figures)
             self._store_storms(report.id, report.storms)
 
     def _store_storms(self, id_: str, parts: Iterable[StormPart]) -> None:
@@ -367,24 +313,22 @@ class MasterAgent:
         everything = self.everything()
         for threshold in self._thresholds:
             threshold.conclude(self.seconds, everything.figures)
-        result = self._result(has_ended=True)
+        result = self._final_result = self._result(has_ended=True)
         if everything.reports or result.thresholds or result.faults:
-            self._summary = self._writer.finish(self.settings, self.run, result)
+            self._writer.finish(self.settings, self.run, result)
 
-    def summary(self) -> SummaryData | None:
-        """Return the summary of the current or last test; None before the first."""
-        if self._summary is not None or not self.run:
-            return self._summary
-        return summary_data(self._result(has_ended=self._concluded))
+    def result(self) -> RunResult | None:
+        """Return the result of the last test, or that of the current one so far; None before the first."""
+        return self._final_result or (self._result(has_ended=False) if self.run else None)
 
     def _result(self, *, has_ended: bool) -> RunResult:
         totals, user_classes = self.totals(), self._runner.user_classes
-        self._count_users()
+        self._sample()
         return RunResult(
             totals,
             self.storms(),
             self._thresholds,
-            notes=list(notes_on(self.settings, user_classes, self.seconds, self._reset_at)),
+            notes=list(notes_on(self.settings, user_classes, self.seconds if has_ended else None, self._reset_at)),
             faults=[*self.user_faults(), *self._missing_workers(), *self._memory_faults(totals)],
             has_chat_users=self.has_chat_users,
             circumstances=Circumstances(

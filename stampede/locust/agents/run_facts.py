@@ -53,19 +53,19 @@ def scenario_of(user_classes: Iterable[type[User]]) -> str:
 
 
 def notes_on(
-    settings: LoadTestSettings | None, user_classes: Iterable[type[User]], seconds: float, reset_at: float | None
+    settings: LoadTestSettings | None, user_classes: Iterable[type[User]], seconds: float | None, reset_at: float | None
 ) -> Iterator[str]:
     """Yield what a reader of the figures must know.
 
     Args:
         settings: of the test; None if there was none.
         user_classes: of the test.
-        seconds: length of the test.
+        seconds: length of the test; None while it lasts.
         reset_at: when the statistics were last reset, in seconds since the test began; None if they were not.
     """
     if reset_at is not None:
         yield f"statistics were reset {reset_at:.0f} s after the start: all figures count from there"
-    if settings is None or seconds >= settings.storm_period:
+    if settings is None or seconds is None or seconds >= settings.storm_period:
         return
     for user_class in user_classes:
         if getattr(user_class, "drops_periodically", False):

@@ -16,8 +16,9 @@ from locust import argument_parser, runners
 from stampede.dialects.reductions import reductions
 from stampede.generator_faults import FaultKind
 from stampede.locust.agents.assignment import Assigner, Assignment
-from stampede.locust.agents.master import STORM, WATCH, MasterAgent
+from stampede.locust.agents.master import MasterAgent
 from stampede.locust.agents.spawn_order import user_classes_of
+from stampede.locust.agents.storm_commands import STORM, WATCH
 from stampede.locust.agents.worker import WorkerAgent
 from stampede.locust.settings import OptionError, read_settings, run_dialect
 from stampede.locust.user_group import UserGroup, quit_from_tasks

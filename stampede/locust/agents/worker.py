@@ -172,7 +172,7 @@ class WorkerAgent:
         self._began, self._cpu_before = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_before, usage())
         self._loop_lag_probe = LoopLagProbe(self.pool.measures.loop_lag)
-        self.pool.start_churn(settings.churn_per_minute, settings.storm_manner)
+        self.pool.droppers.start_churn(settings.churn_per_minute, settings.storm_manner)
         self._tasks = [gevent.spawn(self._keep_health, self.pool)]
         if not isinstance(self._runner, WorkerRunner):  # a worker updates them when it sends them
             self._tasks.append(gevent.spawn(self._keep_stats))
@@ -297,7 +297,7 @@ class WorkerAgent:
             return self._failure_report(self._failure)
         if pool is None:
             return None
-        sizes = pool.room_sizes
+        occupancy = pool.occupancy
         return self._new_report(
             run=self.run,
             final=self._final,
@@ -306,9 +306,9 @@ class WorkerAgent:
                 users=self._runner.user_count,
                 other_users=self._other_users(),
                 connections=len(pool.reactor),
-                ready=pool.ready,
-                rooms=len(sizes),
-                members=sum(sizes),
+                ready=occupancy.ready,
+                rooms=occupancy.rooms,
+                members=occupancy.members,
                 timed_users=pool.batch_reader.timed_users,
             ),
             storms=self.storm_parts(),

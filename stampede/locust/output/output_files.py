@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import locust.main
+import locust.web
 from locust.html import get_html_report, process_html_filename
 from locust.stats import StatsCSVFileWriter
 
+from stampede.locust.web.charts import report_charts
+from stampede.locust.web.verdict import with_section
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from locust.env import Environment
+
+    from stampede.locust.agents.master import MasterAgent
 
 
 def complete_csv_files() -> None:
@@ -57,14 +62,14 @@ def _write_csv_files(writer: StatsCSVFileWriter) -> None:
 
 
 def write_html_report(environment: Environment) -> None:
-    """Write the HTML report if `--html` asks for one."""
+    """Write the HTML report once more if `--html` asks for one."""
     options = environment.parsed_options
     if options is None or not getattr(options, "html_file", None):
         return
     process_html_filename(options)
     path = Path(options.html_file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_html_report(environment, show_download_link=False), encoding="utf-8")
+    path.write_text(vars(locust.main)["get_html_report"](environment, show_download_link=False), encoding="utf-8")
 
 
 @contextmanager
@@ -78,12 +83,13 @@ def hidden_secrets(environment: Environment) -> Iterator[None]:
         environment.host = host
 
 
-def hide_secrets_in_html() -> None:
-    """Make Locust redact the host in the HTML report that it writes at the end of a run."""
-    vars(locust.main)["get_html_report"] = _html_report
-
-
-def _html_report(environment: Environment, **options: Any) -> str:
+def extend_html_report(master: MasterAgent) -> None:
+    """Add the verdict and the charts to Locust's HTML report, and redact the host in it, wherever Locust makes it."""
     make: Any = get_html_report  # Locust does not annotate it
-    with hidden_secrets(environment):
-        return str(make(environment, **options))
+
+    def html_report(environment: Environment, **options: Any) -> str:
+        with hidden_secrets(environment):
+            report: str = make(environment, **options)
+        return with_section(report, master.result(), report_charts(master))
+
+    vars(locust.main)["get_html_report"] = vars(locust.web)["get_html_report"] = html_report

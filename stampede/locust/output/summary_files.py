@@ -14,6 +14,7 @@ from stampede.verdict.junit import junit_report
 from stampede.verdict.step_summary import step_summary
 from stampede.verdict.summary import summary
 from stampede.verdict.summary_data import summary_data
+from stampede.writable import why_not_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ def check_files(settings: LoadTestSettings) -> None:
         OptionError: one cannot.
     """
     for name, file in _files(settings, run=1):
-        problem = _problem(file)
+        problem = why_not_writable(file)
         if problem:
             raise OptionError(f"{name} {file}: {problem}")
 
@@ -116,14 +117,3 @@ def _files(settings: LoadTestSettings, run: int) -> Iterator[tuple[str, Path]]:
     step_summary_file = os.environ.get(STEP_SUMMARY)
     if step_summary_file:
         yield STEP_SUMMARY, Path(step_summary_file)
-
-
-def _problem(file: Path) -> str:
-    """Return why a file cannot be written; empty if nothing is known against it."""
-    if file.is_dir():
-        return "is a directory"
-    if file.exists():
-        return "" if os.access(file, os.W_OK) else "permission denied"
-    if not file.parent.is_dir():
-        return "no such directory"
-    return "" if os.access(file.parent, os.W_OK | os.X_OK) else "permission denied"

@@ -15,9 +15,12 @@ from locust import runners
 from stampede.locust.output.output_files import hidden_secrets
 from stampede.locust.settings import OptionError
 from stampede.locust.startup import check_host
-from stampede.locust.web.start_form import check
+from stampede.locust.web.start_form import check, fields_named_in
+from stampede.locust.web.storm_advice import RUNNING, storm_refusal
+from stampede.locust.web.tab_panels import CHARTS_TAB, STORMS_TAB, VERDICT_TAB, add_tab_panels
 from stampede.measure.storm import Manner
 from stampede.measure.storm_results import COLUMNS, table
+from stampede.verdict.summary_data import summary_data
 from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:
@@ -30,9 +33,7 @@ if TYPE_CHECKING:
 
     from stampede.locust.agents.master import MasterAgent
 
-_STORM_FORM: Final = Path(__file__).with_name("storm_form.js")
-_TABLE_KEY: Final = "storms"
-_RUNNING: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
+_SCRIPTS: Final = ("storm.js", "start-form.js")
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[
     `GET /stampede/snapshot` returns JSON. So does `GET /stampede/summary`: the summary of the current or last run, null
     before the first. `POST /stampede/storm` with `share` (0 to 1), `manner` and `request` starts a storm.
     `POST /stampede/watch` with `request` starts a watch, `POST /stampede/watch/end` ends it.
-    `POST /stampede/check` checks the server, and returns the `problem` or null.
+    `POST /stampede/check` checks the server, and returns the `problem` or null. `GET /stampede/charts` and
+    `GET /stampede/storm-advice` return sections of HTML.
 
     Args:
         web_ui: Locust's web page.
@@ -56,12 +58,13 @@ def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[
         return
     _add_routes(web_ui, app, master, prefix)
     web_ui.template_args |= {
-        "extendedTabs": [{"title": "Storms", "key": _TABLE_KEY}],
+        "extendedTabs": [VERDICT_TAB, CHARTS_TAB, STORMS_TAB],
         "extendedTables": [
-            {"key": _TABLE_KEY, "structure": [{"key": key, "title": title} for key, title, _ in COLUMNS]}
+            {"key": STORMS_TAB["key"], "structure": [{"key": key, "title": title} for key, title, _ in COLUMNS]}
         ],
     }
-    _extend_responses(app, master, prefix)
+    panels = add_tab_panels(web_ui, app, master, prefix)
+    _extend_responses(app, master, prefix, panels)
     _check_start_form(web_ui, app, master, set_shape)
     _redact_report(web_ui, app)
 
@@ -71,7 +74,8 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
         return Response(master.snapshot().to_json(), mimetype="application/json")
 
     def summary() -> Response:
-        return Response(msgspec.json.encode(master.summary()), mimetype="application/json")
+        result = master.result()
+        return Response(msgspec.json.encode(result and summary_data(result)), mimetype="application/json")
 
     def storm() -> Response:
         form = request.form
@@ -89,7 +93,7 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
         return Response(msgspec.json.encode({"id": number}), mimetype="application/json")
 
     def watch_end() -> Response:
-        master.end_watch()
+        master.commands.end_watch()
         return Response(b"{}", mimetype="application/json")
 
     def check_server() -> Response:
@@ -101,10 +105,8 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
         return Response(msgspec.json.encode({"problem": problem}), mimetype="application/json")
 
     def state() -> Response:
-        return Response(msgspec.json.encode({"state": master.state}), mimetype="application/json")
-
-    def storm_form() -> Response:
-        return Response(_STORM_FORM.read_bytes(), mimetype="application/javascript")
+        known = {"state": master.state, "storm_refusal": storm_refusal(master)}
+        return Response(msgspec.json.encode(known), mimetype="application/json")
 
     guarded: Any = web_ui.auth_required_if_enabled  # Locust does not annotate it
     for name, view, methods in (
@@ -115,10 +117,15 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
         ("watch", guarded(watch), ["POST"]),
         ("watch/end", guarded(watch_end), ["POST"]),
         ("check", guarded(check_server), ["POST"]),
-        ("storm.js", storm_form, ["GET"]),
+        ("storm.js", lambda: _script("storm_form.js"), ["GET"]),
+        ("start-form.js", lambda: _script("start_form.js"), ["GET"]),
     ):
         endpoint = f"stampede_{name.replace('.', '_').replace('/', '_')}"
         app.add_url_rule(f"{prefix}/stampede/{name}", endpoint, view, methods=methods)
+
+
+def _script(name: str) -> Response:
+    return Response(Path(__file__).with_name(name).read_bytes(), mimetype="application/javascript")
 
 
 def start_storm(master: MasterAgent, share: str, manner: str, request_id: str = "") -> int:
@@ -134,13 +141,11 @@ def start_storm(master: MasterAgent, share: str, manner: str, request_id: str = 
         The number of the storm.
 
     Raises:
-        OptionError: a field is unusable, no test is running, or a watch is in progress.
+        OptionError: a field is unusable, or no storm can be made now.
     """
-    settings = master.settings
-    if settings is None or master.state not in _RUNNING:
-        raise OptionError("no test is running")
-    if master.is_watching:
-        raise OptionError("a watch is in progress: a storm would count as dropped by the server")
+    settings, refusal = master.settings, storm_refusal(master)
+    if settings is None or refusal is not None:
+        raise OptionError(refusal)
     try:
         fraction = float(share) if share else settings.storm_share
         how = Manner(manner) if manner else settings.storm_manner
@@ -148,7 +153,7 @@ def start_storm(master: MasterAgent, share: str, manner: str, request_id: str = 
         raise OptionError(f"share {share!r}, manner {manner!r}: give a number, and abrupt or polite") from None
     if not 0 < fraction <= 1:
         raise OptionError(f"share {share!r} is not above 0 and at most 1")
-    return master.storm(fraction, how, request_id)
+    return master.commands.storm(fraction, how, request_id)
 
 
 def start_watch(master: MasterAgent, request_id: str = "") -> int:
@@ -157,21 +162,23 @@ def start_watch(master: MasterAgent, request_id: str = "") -> int:
     Raises:
         OptionError: no test is running.
     """
-    if master.state not in _RUNNING:
+    if master.state not in RUNNING:
         raise OptionError("no test is running")
-    return master.start_watch(request_id)
+    return master.commands.start_watch(request_id)
 
 
-def _extend_responses(app: Flask, master: MasterAgent, prefix: str) -> None:
-    """Add the storm form's script to Locust's page, and the table of storms to its statistics."""
-    script = f'<script src="{prefix}/stampede/storm.js" data-prefix="{prefix}" defer></script></body>'
+def _extend_responses(app: Flask, master: MasterAgent, prefix: str, panels: str) -> None:
+    """Add our scripts to Locust's page, and the table of storms to its statistics."""
+    scripts = "".join(
+        f'<script src="{prefix}/stampede/{name}" data-prefix="{prefix}" defer></script>' for name in _SCRIPTS
+    )
 
     def extend_response(response: Response) -> Response:
         if request.path.rstrip("/") == prefix and response.mimetype == "text/html":
-            response.set_data(response.get_data(as_text=True).replace("</body>", script))
+            response.set_data(response.get_data(as_text=True).replace("</body>", f"{scripts}{panels}</body>"))
         elif request.path == f"{prefix}/stats/requests" and response.is_json:
             stats: Any = response.get_json()
-            stats["extended_stats"] = [{"key": _TABLE_KEY, "data": table(master.storms())}]
+            stats["extended_stats"] = [{"key": STORMS_TAB["key"], "data": table(master.storms())}]
             response.set_data(json.dumps(stats))
         return response
 
@@ -179,16 +186,23 @@ def _extend_responses(app: Flask, master: MasterAgent, prefix: str) -> None:
 
 
 def _check_start_form(web_ui: WebUI, app: Flask, master: MasterAgent, set_shape: Callable[[str], None]) -> None:
-    """Refuse an unusable start form in Locust's way: the page shows the message beside the form."""
-    start = app.view_functions["locust.swarm"]
+    """Refuse an unusable start form in Locust's way, and name its `fields`: the page shows the message there."""
+    start: Any = app.view_functions["locust.swarm"]
 
     def checked_start() -> Any:
+        form = request.form
         try:
-            _apply_start_form(web_ui, master, request.form, set_shape)
+            _apply_start_form(web_ui, master, form, set_shape)
         except (OptionError, ClientError) as error:
             _log.error("The test cannot start: %s", error)
-            return {"success": False, "message": str(error), "host": web_ui.environment.host}
-        return start()
+            message = str(error)
+            named = fields_named_in(message, form) or (["host"] if isinstance(error, ClientError) else [])
+            return {"success": False, "message": message, "host": web_ui.environment.host, "fields": named}
+        response: Response = app.make_response(start())
+        answer: Any = response.get_json(silent=True) or {}
+        if answer.get("success") is False:
+            response.set_data(json.dumps(answer | {"fields": fields_named_in(answer["message"], form)}))
+        return response
 
     guarded: Any = web_ui.auth_required_if_enabled  # Locust does not annotate it
     app.view_functions["locust.swarm"] = guarded(checked_start)
@@ -200,7 +214,7 @@ def _apply_start_form(
     """Check a start form, and apply the fields that Locust does not apply itself."""
     environment = web_ui.environment
     options, runner = environment.parsed_options or argparse.Namespace(), environment.runner
-    running = master.settings if master.state in _RUNNING else None
+    running = master.settings if master.state in RUNNING else None
     processes = 1 if isinstance(runner, runners.LocalRunner) else getattr(options, "processes", None)
     check(form, options, running, _selected_classes(web_ui, form), processes=processes)
     if running is None and "shape" in form:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from stampede.locust.options import ON_PAGE
 from stampede.locust.preflight import check_server
@@ -12,11 +13,17 @@ from stampede.locust.settings import OptionError, check_processes, check_shape, 
 from stampede.websocket.target import DEFAULT_HOST, join_url
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Container
 
     from werkzeug.datastructures import MultiDict
 
     from stampede.locust.settings import LoadTestSettings
+
+_NAME: Final = re.compile(r"(?<![\w'-])(?:--[a-z][a-z-]*|-t|[a-z]+_[a-z]+)(?![\w'-])")
+"""An option such as `--room-size`, or the name of a field such as `user_count`; not a quoted value."""
+
+_LOCUST_OPTIONS: Final = {"-t": "run_time", "--users": "user_count"}
+"""Fields whose names are not those of their options."""
 
 
 def check(
@@ -61,6 +68,12 @@ def check(
     else:
         check_processes(settings, processes)
         check_server(host, settings, path)
+
+
+def fields_named_in(message: str, form: Container[str]) -> list[str]:
+    """Return the fields of a form that a message names: ours by their options, Locust's also by their names."""
+    named = [_LOCUST_OPTIONS.get(word, word.lstrip("-").replace("-", "_")) for word in _NAME.findall(message)]
+    return list(dict.fromkeys(name for name in named if name in form))
 
 
 def _flag(attribute: str) -> str:

@@ -28,10 +28,15 @@
     }
   });
 
+  const button = form.querySelector("button");
   const updateVisibility = async () => {
     try {
-      const { state } = await (await fetch(`${prefix}/stampede/state`)).json();
+      const { state, storm_refusal: refusal } = await (await fetch(`${prefix}/stampede/state`)).json();
       form.style.display = state === "running" || state === "spawning" ? "flex" : "none";
+      if (refusal) result.textContent = `Refused: ${refusal}`;
+      else if (button.disabled) result.textContent = "";
+      button.disabled = Boolean(refusal);
+      button.style.opacity = refusal ? 0.6 : 1;
     } catch {
       form.style.display = "none";
     }

@@ -31,7 +31,7 @@ FAILURES: dict[str, tuple[AcmeServer, str, str]] = {
         r"join: no confirmation within 10 s; the server sent nothing",
     ),
     "another encoding": (
-        AcmeServer(write=utf16),
+        AcmeServer(write=utf16, members=2),
         f"{ACME}UnconfirmedDialect",
         f"message: not delivered to user 2 within 10 s: the server answers in UTF-16-LE; {LAST}",
     ),

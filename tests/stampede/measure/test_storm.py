@@ -9,7 +9,8 @@ import pytest
 from stampede.ledger.room import Room
 from stampede.measure.measures import Measures
 from stampede.measure.storm import BIN_NS, SETTLE_NS, Storm
-from stampede.measure.storm_results import results, table
+from stampede.measure.storm_results import ends_s, results, sentence, table
+from stampede.measure.watch import Watch
 
 if TYPE_CHECKING:
     from stampede.ledger.membership import Membership
@@ -67,6 +68,40 @@ def test_parts_of_all_processes_add_up_and_share_one_busiest_second() -> None:
     assert (result.users, result.dropped, result.resynced, result.peak_accepts_per_second) == (10, 5, 5, 3)
     assert result.until(1.0) == 7 * SECOND
     assert result.drop_ns == 2
+
+
+def test_a_sentence_tells_the_start_the_share_and_the_last_resync_of_a_storm() -> None:
+    room, one = Room(1, "room-1", Measures().address_pairs), storm(3)
+    (begun,) = results([one.part(11 * SECOND)])
+    assert sentence(begun) == "Storm 1 at 0:04: dropped 3 of 6 users (50\xa0%). 0 resynced so far."
+    assert ends_s(begun) is None
+    come_back(one, room, 1.0, 2.5)
+    one.abandon(13 * SECOND)
+    (over,) = results([one.part(15 * SECOND)])
+    assert sentence(over).endswith(". The last one resynced after 2.50 s, 1 gone.")
+    assert ends_s(over) == pytest.approx(4.0 + 2.5)
+    (empty,) = results([Storm(2, 0, 65.0, 0).part(SECOND)])
+    assert sentence(empty) == "Storm 2 at 1:05: dropped 0 of 0 users."
+    gone = storm(1)
+    gone.abandon(11 * SECOND)
+    (alone,) = results([gone.part(12 * SECOND)])
+    assert sentence(alone).endswith("None resynced, 1 gone.")
+    assert ends_s(alone) == pytest.approx(4.0)
+
+
+def test_a_watch_ends_when_the_last_user_that_the_server_dropped_has_resynced() -> None:
+    room, one = Room(1, "room-1", Measures().address_pairs), Watch(3, 10 * SECOND, 4.0, 2)
+    one.lose(13 * SECOND, "closed")
+    one.begin_outage(is_first=True)
+    one.resync(14 * SECOND, SECOND, [joined(room)], 0)
+    (open_,) = results([one.part(15 * SECOND)])
+    assert ends_s(open_) is None
+    one.end(16 * SECOND)
+    (over,) = results([one.part(17 * SECOND)])
+    assert sentence(over) == (
+        "Watch 3 from 0:04: the server dropped 1 of 2 users (50\xa0%). The last one resynced after 1.00 s."
+    )
+    assert ends_s(over) == pytest.approx(4.0 + 3.0 + 1.0)
 
 
 def test_the_busiest_second_is_a_sliding_window() -> None:

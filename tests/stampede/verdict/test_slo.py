@@ -118,6 +118,7 @@ def test_an_slo_is_parsed_into_its_parts() -> None:
     assert parse_slo("deliver_p99<800us").threshold == pytest.approx(0.8)
 
 
+SEE = "; see docs/reference/load-test.md"
 KNOWN = (
     "deliver_p50, deliver_p90, deliver_p99, deliver_p99.9, resync_p95, loss, duplicates, reordered, divergent, errors"
 )
@@ -126,16 +127,19 @@ KNOWN = (
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nonsense", "threshold 'nonsense' is not of the form deliver_p99<250ms, loss<0.1% or errors<1%"),
+        ("nonsense", "threshold 'nonsense' is not of the form deliver_p99<250ms, loss<0.1% or errors<1%" + SEE),
         ("loss<5ms", "threshold 'loss<5ms': loss is a share, give it in %, e.g. loss<0.1%"),
         (
             "resync_p9<5%",
             "threshold 'resync_p9<5%': resync_p9 is a duration, give it in us, ms or s, e.g. resync_p9<250ms",
         ),
-        ("los<5%", f"unknown figure 'los' in a threshold; did you mean loss? (known: {KNOWN})"),
-        ("q<5%", f"unknown figure 'q' in a threshold (known: {KNOWN})"),
-        ("deliver_p0<1s", f"unknown figure 'deliver_p0' in a threshold; did you mean deliver_p90? (known: {KNOWN})"),
-        ("send_p99<1s", f"unknown figure 'send_p99' in a threshold; did you mean resync_p95? (known: {KNOWN})"),
+        ("los<5%", f"unknown figure 'los' in a threshold; did you mean loss? (known: {KNOWN}){SEE}"),
+        ("q<5%", f"unknown figure 'q' in a threshold (known: {KNOWN}){SEE}"),
+        (
+            "deliver_p0<1s",
+            f"unknown figure 'deliver_p0' in a threshold; did you mean deliver_p90? (known: {KNOWN}){SEE}",
+        ),
+        ("send_p99<1s", f"unknown figure 'send_p99' in a threshold; did you mean resync_p95? (known: {KNOWN}){SEE}"),
     ],
 )
 def test_an_invalid_slo_is_refused_with_the_expected_form(text: str, message: str) -> None:
@@ -239,8 +243,8 @@ def test_one_sample_decides_about_a_maximum() -> None:
             "x:errors<5ms",
             "threshold 'x:errors<5ms': x:errors is a share, give it in %, e.g. x:errors<0.1%",
         ),
-        (":p99<1s", f"unknown figure ':p99' in a threshold (known: {KNOWN})"),
-        ("look around<1s", f"unknown figure 'look around' in a threshold (known: {KNOWN})"),
+        (":p99<1s", f"unknown figure ':p99' in a threshold (known: {KNOWN}){SEE}"),
+        ("look around<1s", f"unknown figure 'look around' in a threshold (known: {KNOWN}){SEE}"),
     ],
 )
 def test_an_invalid_figure_of_a_request_is_refused(text: str, message: str) -> None:

@@ -12,7 +12,7 @@ from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.report import Totals
 from stampede.verdict.slo import SloError, parse_slo
 from stampede.verdict.summary import FAILED, INVALID, MET, RunResult, summary
-from stampede.verdict.thresholds import Threshold, describe
+from stampede.verdict.thresholds import JudgedWindow, Threshold, describe
 from tests.figures import figures
 from tests.stampede.measure.reports import report
 
@@ -77,6 +77,19 @@ def test_a_last_window_that_fails_alone_and_with_the_rest_is_one_failed_window()
     assert (threshold.judged, threshold.missed) == (2, 1)
     assert threshold.worst is not None
     assert (threshold.worst.start, threshold.worst.end) == (10, 21)
+
+
+def test_the_latest_window_tells_whether_a_threshold_fails_now() -> None:
+    threshold = Threshold(parse_slo("loss<1%"), 10)
+    assert (threshold.latest, threshold.is_failing) == (None, False)
+    threshold.update(10, figures(expected=1000, lost=20))
+    assert threshold.is_failing
+    threshold.update(20, figures(expected=2000, lost=20))
+    assert (threshold.latest, threshold.is_failing) == (JudgedWindow(10, 20, 0.0), False)
+    threshold.conclude(21, figures(expected=2100, lost=40))
+    assert threshold.is_failing
+    assert threshold.latest is not None
+    assert (threshold.latest.start, threshold.latest.end) == (10, 21)
 
 
 def test_windows_begin_where_the_figures_count_from() -> None:

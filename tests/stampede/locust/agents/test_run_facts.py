@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from stampede.locust.agents.run_facts import PeakUsers
+from stampede.locust.agents.run_facts import PeakUsers, notes_on
+from stampede.locust.settings import read_settings
 from tests.stampede.measure.reports import report
 
 if TYPE_CHECKING:
+    from locust import User
+
     from stampede.measure.report import WorkerReport
 
 
@@ -39,3 +43,15 @@ def test_the_users_of_a_process_that_died_do_not_count_twice() -> None:
     peak.add(reported(1, 5), {"w0", "w1"})
     peak.add(reported(1, 10), {"w1"})
     assert peak.users == 10
+
+
+class Storming:
+    weight, drops_periodically = 1, True
+
+
+def test_a_run_that_lasts_may_still_have_its_storm() -> None:
+    settings, classes = read_settings(Namespace(storm_period=30.0)), cast("list[type[User]]", [Storming])
+    assert list(notes_on(settings, classes, None, None)) == []
+    assert list(notes_on(settings, classes, 31, None)) == []
+    (note,) = notes_on(settings, classes, 5, None)
+    assert note == "no storm: Stormings drop every 30 s (--storm-period), the test took 5 s"

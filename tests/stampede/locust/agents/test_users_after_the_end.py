@@ -114,9 +114,9 @@ def test_no_users_start_after_the_end_of_a_test(
     ended = running.wait()
     assert ended.ended_with(0), ended.out + ended.log
     ends = {line for line in ended.out.splitlines() if line.startswith(("drained", "closed"))}
-    assert ends == {"drained: 0 started, 0 of 2 run", "closed: 0 started, 0 of 2 run"}
-    assert ended.requests()["connect"] == (USERS, 0)
-    assert server.samples()["chat_room_joins_total"] == USERS
+    assert ends == {"drained: 0 started, 0 of 2 run", "closed: 0 started, 0 of 2 run"}, ended.out + ended.log
+    assert ended.requests()["connect"] == (USERS, 0), ended.out + ended.log
+    assert server.samples()["chat_room_joins_total"] == USERS, ended.out + ended.log
     assert ended.out.count("Chat load test") == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import urllib.parse
 import urllib.request
@@ -15,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 
 from stampede.dialects.base import Feature
 from stampede.locust.settings import OptionError, read_settings
-from stampede.locust.web.start_form import check
+from stampede.locust.web.start_form import check, fields_named_in
 from stampede.websocket.errors import ClientError
 from tests.stampede.fixtures import TIMEOUT
 
@@ -139,19 +140,91 @@ def test_a_shape_without_a_length_is_refused_after_a_test_with_a_length(
     web.until(lambda now: now["ready"] > 1)  # the number of users grows
 
 
-def test_the_page_shows_why_a_form_was_refused(
+@pytest.mark.parametrize(
+    ("message", "names"),
+    [
+        ("--message-rate: 'many' is not a number between 0.001 and 1000", ["message_rate"]),
+        ("--threshold: threshold '--rooms' is not of the form name<limit", ["threshold"]),
+        ("--rooms and --room-size contradict each other: give one of them", ["rooms", "room_size"]),
+        ("--rooms-per-user 3 needs at least 3 rooms: --rooms is 2", ["rooms_per_user", "rooms"]),
+        ("--shape ramp needs the test's length: give -t", ["shape", "run_time"]),
+        ("--message-rate, --threshold: cannot change while a test runs; stop it first", ["message_rate", "threshold"]),
+        ("Valid run_time formats are : 20, 20s, 3m, 2h, 1h20m, 3h30m10s, etc.", ["run_time"]),
+        ("Missing or invalid user_count or spawn_rate from /swarm request", ["user_count", "spawn_rate"]),
+        ("--prometheus-port 80: permission denied", []),
+        ("Typist needs typing notices, which the plain dialect does not have: choose other user classes", []),
+    ],
+)
+def test_a_refusal_names_the_fields_that_its_message_is_about(message: str, names: list[str]) -> None:
+    form = ("rooms", "message_rate", "threshold", "room_size", "rooms_per_user", "shape", "dialect")
+    assert fields_named_in(message, (*form, "run_time", "user_count", "spawn_rate", "host")) == names
+
+
+def test_a_refused_address_is_that_of_the_host_field(
+    web_locust: Callable[..., WebLocust], server: RunningServer
+) -> None:
+    web = web_locust("--host", server.url, "ChattingUser")
+    assert send(web, host="http://127.0.0.1")["fields"] == ["host"]
+    assert send(web, host=server.url, user_count="-1")["fields"] == ["user_count", "spawn_rate"]  # refused by Locust
+    assert send(web, host=server.url, run_time="soon")["fields"] == ["run_time"]
+
+
+def test_a_refused_option_is_shown_at_its_field_and_the_form_keeps_what_was_typed(
     web_locust: Callable[..., WebLocust], server: RunningServer, chromium: Browser
 ) -> None:
     web = web_locust("--host", server.url, "ChattingUser")
+    with chromium.new_context(viewport={"width": 390, "height": 800}) as context:
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT * 1000)
+        page.goto(web._url)
+        threshold, rate = page.locator("input[name=threshold]"), page.locator("input[name=messageRate]")
+        options = page.get_by_text("Custom parameters")
+        options.click()
+        rate.fill("3")
+        threshold.fill("deliver_p99 250")
+        options.click()  # a closed group is opened
+        expect(threshold).to_be_hidden()
+        page.get_by_role("button", name="Start", exact=True).click()
+        words = "--threshold: threshold 'deliver_p99 250' is not of the form"
+        expect(threshold).to_be_focused()
+        expect(threshold).to_have_attribute("aria-invalid", "true")
+        expect(threshold).to_have_accessible_description(re.compile(re.escape(words)))
+        expect(threshold).to_be_in_viewport()
+        expect(page.locator(".stampede-refused")).to_be_in_viewport()
+        expect(page.get_by_role("alert")).to_contain_text(words)
+        assert (threshold.input_value(), rate.input_value()) == ("deliver_p99 250", "3")
+        threshold.fill("deliver_p99 < 250 ms")
+        expect(page.locator(".stampede-refused")).to_have_count(0)
+        expect(threshold).to_have_attribute("aria-invalid", "false")
+        rate.fill("often")
+        page.get_by_role("button", name="Start", exact=True).click()
+        expect(rate).to_have_accessible_description(re.compile("^--message-rate: 'often' is not a number"))
+        expect(page.locator(".stampede-refused")).to_have_count(1)
+        rate.fill("4")
+        page.get_by_role("button", name="Start", exact=True).click()
+        web.until(lambda now: now["users"] == 1)
+
+
+def test_a_refused_change_of_a_running_test_keeps_its_dialog_open_with_the_reason(
+    web_locust: Callable[..., WebLocust], server: RunningServer, chromium: Browser
+) -> None:
+    web = web_locust("--host", server.url, "ChattingUser")
+    send(web)
+    web.until(lambda now: now["ready"] == 5)
     with chromium.new_context() as context:
         page = context.new_page()
+        page.set_default_timeout(TIMEOUT * 1000)
         page.goto(web._url)
+        page.get_by_role("button", name="Edit").click()
         page.get_by_text("Custom parameters").click()
-        page.locator("input[name=threshold]").fill("deliver_p99 250")
-        page.get_by_role("button", name="Start").click()
-        expect(page.get_by_role("alert")).to_contain_text(
-            "--threshold: threshold 'deliver_p99 250'", timeout=TIMEOUT * 1000
-        )
-        page.locator("input[name=threshold]").fill("deliver_p99 < 250 ms")
-        page.get_by_role("button", name="Start").click()
-        web.until(lambda now: now["users"] == 1)
+        rate, users = page.locator("input[name=messageRate]"), page.locator("input[name=userCount]")
+        kept = rate.input_value()
+        rate.fill("9")
+        users.fill("7")
+        page.get_by_role("button", name="Update").click()
+        expect(rate).to_have_accessible_description(re.compile("^--message-rate: cannot change while a test runs"))
+        assert (rate.input_value(), users.input_value()) == ("9", "7")
+        rate.fill(kept)
+        page.get_by_role("button", name="Update").click()
+        expect(rate).to_have_count(0)
+    web.until(lambda now: now["ready"] == 7)
