@@ -21,6 +21,7 @@ __all__ = [
     "format_estimate",
     "format_ms",
     "listing",
+    "money",
 ]  # fmt: skip
 
 VERDICT_SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
@@ -42,6 +43,13 @@ def figure(number: float, digits: int = 3) -> str:
     if "e" not in text:
         return text
     return count(round(float(text))) if abs(number) >= 1 else format(Decimal(text), "f")
+
+
+def money(amount: float) -> str:
+    """Format an amount of money without a currency, e.g. '0.025', '12.50' or '4 800'."""
+    if amount >= 1000:
+        return count(round(amount))
+    return figure(amount) if amount < 1 else f"{amount:.2f}".removesuffix(".00")
 
 
 def format_bytes(value: float) -> str:

@@ -73,8 +73,9 @@ def fetch(
             body=None if form is None else urlencode(form),
             headers=headers,
         )
-        response = connection.getresponse()
-        body = response.read()
+        # Closed here: Python discards exceptions of a finaliser, and Ctrl-C raises one that may come there.
+        with connection.getresponse() as response:
+            body = response.read()
     except TimeoutError:
         raise HttpTimeoutError(f"{shown}: no answer within {timeout_s:g} s") from None
     except (OSError, http.client.HTTPException) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import TYPE_CHECKING, Final, Protocol
 
+from capacity.config.slo import strictest_ms
 from capacity.errors import RunError
 from capacity.formatting import count
 from capacity.judge.generator_health import check_file_limit
@@ -18,11 +19,11 @@ from capacity.profile.level import profile_level
 from capacity.profile.profiler import Profiler
 from capacity.profile.sampler import ProfileError
 from capacity.record.step import StepRecord, Verdict
-from capacity.report.answer import bounds_of, trials_of
 from capacity.search.search import Ending, Finished, Plan, next_move
 from capacity.search.step import StepMeasurement, StepObserver, StepRunner
 from capacity.search.step_judge import StepJudge
 from capacity.search.step_record import step_record
+from capacity.search.trials import bounds_of, trials_of
 from capacity.storms import result as storm_result
 from capacity.storms.judge import judge_storm
 from capacity.storms.runner import StormRunner
@@ -49,6 +50,8 @@ class RunObserver(StepObserver, MessageObserver, Protocol):
     def step(self, users: int, purpose: str, remaining_s: float) -> None: ...
 
     def done(self, record: StepRecord) -> None: ...
+
+    def storm_done(self, record: StormRecord) -> None: ...
 
 
 @dataclass(slots=True)
@@ -94,6 +97,7 @@ class CapacityRun:
             given=self.settings.given,
             width=self.settings.interval_width,
             confirmations=self.settings.confirmations,
+            latency_ms=strictest_ms(self.settings.slos),
         )
 
     @property
@@ -226,4 +230,4 @@ class CapacityRun:
             judgement = judge_storm(window, slos, DEFAULT_LIMITS)
             record = storm_result.storm_record(move.users, str(move.purpose), window, judgement)
             self.storms.append(record)
-            self.observer.message(storm_result.storm_line(record))
+            self.observer.storm_done(record)

@@ -121,6 +121,7 @@ class Testbed:
     prometheus: Prometheus | None = field(init=False)
     started_at: float = field(init=False)
     generator: LoadGenerator | None = field(init=False, default=None)
+    _environment: Environment | None = field(init=False, default=None)
     _scrape_interval_s: float | None = field(init=False, default=None)
     _reserved_note: str = field(init=False, default="")
 
@@ -145,9 +146,11 @@ class Testbed:
 
     @property
     def environment(self) -> Environment:
-        """The machine and the software of the run."""
-        cores = self.cores if self.remote is None else Cores(self.cores.server, ())
-        return describe(cores, self.processes, self.started_at, CHECKOUT)
+        """The machine and the software of the run, described once: that starts processes."""
+        if self._environment is None:
+            cores = self.cores if self.remote is None else Cores(self.cores.server, ())
+            self._environment = describe(cores, self.processes, self.started_at, CHECKOUT)
+        return self._environment
 
     def workers(self, steps: Sequence[StepRecord]) -> list[WorkerRecord]:
         """Return the processes of the load generator, with the number of `steps` that each made invalid."""

@@ -18,6 +18,7 @@ from rich.text import Text
 from capacity.formatting import VERDICT_SYMBOLS, count, format_ms
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.measure.client_window import quantile_ms
+from capacity.storms.result import storm_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from capacity.measure.client_window import ClientWindow, WorkerWindow
     from capacity.measure.server_window import ServerWindow
     from capacity.record.step import StepRecord
+    from capacity.record.storm import StormRecord
 
 _STYLES: Final = {"pass": "green", "fail": "red", "invalid": "yellow"}
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
@@ -54,6 +56,8 @@ class Display(Protocol):
     def live(self, client: ClientWindow, server: ServerWindow) -> None: ...
 
     def done(self, record: StepRecord) -> None: ...
+
+    def storm_done(self, record: StormRecord) -> None: ...
 
 
 def open_display(console: Console, title: str) -> Display:
@@ -123,6 +127,10 @@ class PlainDisplay:
             f"server {_cores(record.server_core_share)}, "
             f"generator {_cores(max(record.generator_cpu, default=None))}{why}"
         )
+
+    def storm_done(self, record: StormRecord) -> None:
+        """Print the line of a storm."""
+        self._line(storm_line(record))
 
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -196,6 +204,10 @@ class LiveDisplay:
     def done(self, record: StepRecord) -> None:
         """Add a step to the table."""
         self._records.append(record)
+
+    def storm_done(self, record: StormRecord) -> None:
+        """Show the result of a storm."""
+        self.message(storm_line(record))
 
     def render(self) -> RenderableType:
         """Return the current display."""

@@ -31,11 +31,15 @@ class DrillSettings:
     """
 
     users: int = option(
-        "number of users that are held while the command runs", _DRILL, metavar="USERS", parse=types.positive_int
+        "number of users that are held while the command runs",
+        _DRILL,
+        first=True,
+        metavar="USERS",
+        parse=types.positive_int,
     )
     run: str = option(
         "command to run through the shell: it must end when the deploy, failover or restart is over",
-        _DRILL, metavar="COMMAND",
+        _DRILL, first=True, metavar="COMMAND",
     )  # fmt: skip
     command_timeout: float = option(
         "time limit of the command, after which it is ended and the drill is invalid",
@@ -76,10 +80,10 @@ REFUSED: Final = {
     "max_duration": "use --command-timeout and --recovery-timeout",
     "thorough": "use --window",
     "profile": _ONE_COMMAND,
-    "runs": _ONE_COMMAND,
     "resume": _ONE_COMMAND,
     "target_users": _ONE_COMMAND,
     "headroom": _ONE_COMMAND,
+    "price_per_core": _ONE_COMMAND,
 }
 """Options of the capacity run that a drill does not take, and why."""
 
@@ -104,7 +108,7 @@ def read_drill_settings(arguments: Sequence[str], environment: Mapping[str, str]
     values = parse_options(options, arguments, environment, REPLACED | REFUSED, _PROGRAM)
     users, command = values["users"], values["run"]
     if users is None or not (command or "").strip():
-        raise UsageError("a drill needs --users N and --run 'COMMAND'")
+        raise UsageError("a drill needs --users N and --run 'COMMAND'; see docs/how-to/rolling-deploys.md")
     # Users that are read in batches notice a close frame late.
     values["timed_share"] = values["timed_share"] or _ALL
     unused = parse_options({name: RUN_OPTIONS[name] for name in REFUSED}, [], {}, {}, _PROGRAM)

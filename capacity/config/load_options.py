@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     from stampede.websocket.endpoint import Endpoint
     from stampede.websocket.headers import Header
 
-GROUP: Final = "load test"
-
 REPLACED: Final = {
     "threshold": "use --slo",
     "threshold_window": "use --window, or a window in --slo-file",
     "shape": "a capacity run sets the number of users itself",
-    "summary_json": "the results are in report.json",
-    "junit": "the results are in report.json",
 }
 """Options of the load test that a capacity run does not take, and what to use instead."""
 
-DEFAULT_TIMED_SHARE: Final = "0.1"
+_FIRST: Final = "dialect"
+"""The option of the load test that most people need first in a capacity run."""
+
+_OWN: Final = frozenset({"summary_json", "junit"})
+"""Options of the load test whose names a capacity run uses for its own results."""
+
+DEFAULT_TIMED_SHARE: Final = "0.02"
 """The load test's own default is everyone. A sample is enough for the percentiles of a window, and costs less CPU."""
 
 _TABLE: Final = {one.dest: one for one in load_test.OPTIONS}
@@ -40,7 +42,8 @@ def _option(one: load_test.Option) -> Option:
     default = "" if one.default is None else f" Default: {one.default}."
     return Option(
         f"{one.help}{default}",
-        GROUP,
+        f"load test: {one.topic}",
+        first=one.dest == _FIRST,
         parse=None if one.form is Form.SWITCH else _text(one),
         metavar=f"{{{','.join(one.choices)}}}" if one.choices else one.name.upper(),
         repeatable=one.form is Form.REPEATABLE,
@@ -60,7 +63,9 @@ def _text(one: load_test.Option) -> Callable[[str], str]:
     return parse
 
 
-LOAD_OPTIONS: Final[dict[str, Option]] = {dest: _option(one) for dest, one in _TABLE.items() if dest not in REPLACED}
+LOAD_OPTIONS: Final[dict[str, Option]] = {
+    dest: _option(one) for dest, one in _TABLE.items() if dest not in REPLACED.keys() | _OWN
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ENVIRONMENT_PREFIX: Final = "STAMPEDE_CAPACITY_"
+FIRST: Final = "options that most people need first"
+"""Heading of a few options of all groups in the help."""
+
 _METADATA: Final = "option"
 
 
@@ -29,9 +32,11 @@ class Option:
     """One option.
 
     Attributes:
-        group: heading of the option in the help.
+        group: heading of the option in the help and in the documentation.
+        first: whether the help shows it before all groups, among the options that most people need.
         parse: converts the text; None for a switch without a value.
         default: as text, as it is typed; `thorough`: the default with `--thorough`.
+        without_value: the value of the option if it is given without one; None if it needs one.
         repeatable: whether each occurrence adds a value to a tuple.
         secret: whether commands in reports hide the value.
         unit: of the value in a report's page: `s`, `%` or empty.
@@ -44,10 +49,12 @@ class Option:
 
     help: str
     group: str
+    first: bool = False
     parse: Callable[[str], object] | None = str
     metavar: str | None = None
     default: str | None = None
     thorough: str | None = None
+    without_value: str | None = None
     repeatable: bool = False
     secret: bool = False
     unit: str = ""
@@ -154,17 +161,20 @@ def _parser(options: Mapping[str, Option], replaced: Mapping[str, str], program:
         formatter_class=_Formatter,
         allow_abbrev=False,
     )
-    groups: dict[str, Any] = {}
+    groups: dict[str, Any] = {FIRST: parser.add_argument_group(FIRST)}
     for name, one in options.items():
-        if one.group not in groups:
-            groups[one.group] = parser.add_argument_group(one.group)
+        heading = FIRST if one.first else one.group
+        if heading not in groups:
+            groups[heading] = parser.add_argument_group(heading)
         kind: dict[str, Any] = {"action": "store_true"}
         if one.parse is not None:
             action = "append" if one.repeatable else "store"
             parse = argument_type(one.parse, secret=one.secret)
             kind = {"type": parse, "metavar": one.metavar, "default": one.default, "action": action}
+            if one.without_value is not None:
+                kind |= {"nargs": "?", "const": parse(one.without_value)}
         # argparse formats help with the % operator
-        groups[one.group].add_argument(flag(name), help=one.help.replace("%", "%%"), **kind)
+        groups[heading].add_argument(flag(name), help=one.help.replace("%", "%%"), **kind)
     for name, instead in replaced.items():
         refuse = _refusal(f"not an option of {program.kind}: {instead}")
         # A switch has no value; argparse then parses the constant.

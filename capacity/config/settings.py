@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from capacity.config import option_types as types
 from capacity.config.invocation import command_line
+from capacity.config.listen_address import DEFAULT_LISTEN_ADDRESS, ListenAddress, listen_address
 from capacity.config.load_options import LOAD_OPTIONS, REPLACED, LoadOptions
 from capacity.config.options import Program, flag, option, options_of, parse_options
 from capacity.config.scenario import Scenario
@@ -50,7 +51,7 @@ class RunSettings:
 
     host: str | None = option(
         "URL (ws:// or wss://) of the server under test (default: the bundled server is started)",
-        _SERVER, metavar="URL", parse=types.websocket_url, compare_may_differ=True, defines_question=True,
+        _SERVER, first=True, metavar="URL", parse=types.websocket_url, compare_may_differ=True, defines_question=True,
     )  # fmt: skip
     metrics: tuple[str, ...] = option(
         "URL of the metrics page of one server process, repeatable (default: /metrics at --host)",
@@ -76,7 +77,7 @@ class RunSettings:
 
     slo: tuple[str, ...] = option(
         f"service-level objective (SLO) on a figure of the load test, repeatable (default: {' '.join(DEFAULT_SLOS)})",
-        _SLOS, metavar="SLO", repeatable=True,
+        _SLOS, first=True, metavar="SLO", repeatable=True,
     )  # fmt: skip
     slo_file: str | None = option(
         "TOML file of SLOs on figures or PromQL queries, each with window, grace period and direction",
@@ -98,7 +99,7 @@ class RunSettings:
     )
     bounded: int | None = option(
         "measure only this number of users; exit code 99 if an SLO is not met",
-        _LEVELS, metavar="USERS", parse=types.positive_int, compare_may_differ=True, selects_levels=True,
+        _LEVELS, first=True, metavar="USERS", parse=types.positive_int, compare_may_differ=True, selects_levels=True,
     )  # fmt: skip
     steps: tuple[int, ...] | None = option(
         "measure these numbers of users instead of searching",
@@ -130,7 +131,7 @@ class RunSettings:
 
     locustfile: str | None = option(
         "file of your own user classes (default: those of loadtest/)",
-        _USERS, metavar="FILE", parse=types.python_file, defines_question=True,
+        _USERS, first=True, metavar="FILE", parse=types.python_file, defines_question=True,
     )  # fmt: skip
     mix: dict[str, int] | None = option(
         f"user classes and their weights (default: {_DEFAULT_CLASS}=1; with --locustfile all classes of the file)",
@@ -162,12 +163,25 @@ class RunSettings:
     report: str = option(
         "folder in which report.json and report.html are written", _REPORT, metavar="DIR", default="report"
     )
+    web: ListenAddress | None = option(
+        "serve the report while it is being made, at this address "
+        f"(default without a value: {DEFAULT_LISTEN_ADDRESS})",
+        _REPORT, metavar="HOST:PORT", parse=listen_address, without_value=DEFAULT_LISTEN_ADDRESS,
+    )  # fmt: skip
     runs: str = option(
         "folder that keeps the reports of all runs and their index; an empty value keeps none",
         _REPORT,
         metavar="DIR",
         default="runs",
     )
+    summary_json: str | None = option(
+        "file for the summary of the run as JSON",
+        _REPORT, metavar="FILE", compare_may_differ=True, resume_may_change=True,
+    )  # fmt: skip
+    junit: str | None = option(
+        "file for the verdict and the SLOs of the run as a JUnit report",
+        _REPORT, metavar="FILE", compare_may_differ=True, resume_may_change=True,
+    )  # fmt: skip
     resume: str | None = option(
         "continue the interrupted run whose report is in this folder, with the same options", _REPORT, metavar="DIR"
     )
@@ -179,6 +193,11 @@ class RunSettings:
         "share of each process's capacity that the computed deployment keeps in reserve",
         _REPORT, metavar="SHARE", parse=types.fraction, default="30%", unit="%", compare_may_differ=True,
         resume_may_change=True,
+    )  # fmt: skip
+
+    price_per_core: float | None = option(
+        "price of one CPU core for a month, in any currency: also compute what the --target-users cost a month",
+        _REPORT, metavar="PRICE", parse=types.positive_float, compare_may_differ=True, resume_may_change=True,
     )  # fmt: skip
 
     profile: bool = option(
@@ -320,6 +339,8 @@ def _check_levels(settings: RunSettings) -> None:
         raise UsageError("--profile is for levels of steady users: omit --storm")
     if settings.given and settings.unbounded:
         raise UsageError("--unbounded is a search: omit --bounded, --steps and --storm")
+    if settings.price_per_core is not None and settings.target_users is None:
+        raise UsageError("--price-per-core is the price of what --target-users needs: give --target-users N as well")
     if settings.users_min > settings.users_max:
         raise UsageError(f"--users-min {settings.users_min} is above --users-max {settings.users_max}")
 

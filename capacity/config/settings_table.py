@@ -21,7 +21,7 @@ Shown: TypeAlias = str | int | float | bool | None
 
 # Options that the report shows in other sections, or not at all.
 _OMITTED: Final = frozenset(
-    {"metrics", "slo", "slo_file", "unbounded", "report", "runs", "resume"}
+    {"metrics", "slo", "slo_file", "unbounded", "report", "web", "runs", "resume", "summary_json", "junit"}
 )  # fmt: skip
 _NAMES: Final = {"workers_list": "workers"}
 _SHOW: Final[dict[str, Callable[[RunSettings], Shown]]] = {

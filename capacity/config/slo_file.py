@@ -69,7 +69,9 @@ def read_slo_file(path: Path) -> tuple[RunSlo, ...]:
     try:
         tables = msgspec.convert(content, _File).level
     except msgspec.ValidationError as error:
-        raise UsageError(f"--slo-file {path}: {_plain(error)}; write each SLO as a [[level]] table") from None
+        raise UsageError(
+            f"--slo-file {path}: {_plain(error)}; write each SLO as a [[level]] table; see capacity/README.md"
+        ) from None
     if not tables:
         raise UsageError(f"--slo-file {path}: the file has no [[level]] table")
     slos = tuple(_slo(f"--slo-file {path}: level {i}", table) for i, table in enumerate(tables, 1))
@@ -85,7 +87,7 @@ def _slo(where: str, content: dict[str, str | float | int | bool]) -> RunSlo:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"{where}: unknown key {key!r}{hint} (known: {', '.join(known)})")
+            raise UsageError(f"{where}: unknown key {key!r}{hint} (known: {', '.join(known)}); see capacity/README.md")
     try:
         table = msgspec.convert(content, _Table)
     except msgspec.ValidationError as error:

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 from capacity.config.drill_settings import REFUSED
 from capacity.config.settings_table import settings_table
-from capacity.drill.result import DrillQuestion, drill_answer
+from capacity.drill.result import DrillQuestion, answer_so_far, drill_answer
 from capacity.judge.limits import DEFAULT_LIMITS
-from capacity.record.report import RunReport
+from capacity.record.report import IN_PROGRESS, RunReport
 from capacity.report.answer import UserLoad
 
 if TYPE_CHECKING:
     from capacity.config.drill_settings import DrillSettings
     from capacity.config.settings_table import Shown
     from capacity.drill.drill import Drill
-    from capacity.errors import CapacityError
+    from capacity.errors import Problem
+    from capacity.record.answer import Answer
 
 
-def drill_report(drill: Drill, command: str, problem: CapacityError | None) -> RunReport:
+def drill_report(drill: Drill, command: str, problem: Problem | None) -> RunReport:
     """Return the report of a drill.
 
     Args:
@@ -26,18 +27,28 @@ def drill_report(drill: Drill, command: str, problem: CapacityError | None) -> R
         command: how to start it again.
         problem: what interrupted the drill; the report is then partial.
     """
-    settings = drill.settings.run_settings
     answer = drill_answer(_question(drill), drill.record, drill.why_not, complete=problem is None)
+    status = "complete" if problem is None else "partial"
+    return _report(drill, command, answer, status, None if problem is None else str(problem))
+
+
+def drill_so_far(drill: Drill, command: str) -> RunReport:
+    """Return the report of a drill in progress: the users were measured, the command has not ended."""
+    return _report(drill, command, answer_so_far(_question(drill), drill.steps), IN_PROGRESS, None)
+
+
+def _report(drill: Drill, command: str, answer: Answer, status: str, reason: str | None) -> RunReport:
+    settings = drill.settings.run_settings
     return RunReport(
-        status="complete" if problem is None else "partial",
-        status_reason=None if problem is None else str(problem),
+        status=status,
+        status_reason=reason,
         answer=answer,
-        steps=drill.steps,
+        steps=list(drill.steps),
         levels=[slo.text for slo in settings.slos],
         settings=_settings_table(drill.settings),
         environment=drill.testbed.environment,
-        missing=drill.testbed.missing,
-        notes=drill.testbed.notes,
+        missing=list(drill.testbed.missing),
+        notes=list(drill.testbed.notes),
         workers=drill.testbed.workers(drill.steps),
         command=command,
         duration_s=round(drill.duration_s, 1),

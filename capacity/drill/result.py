@@ -10,11 +10,15 @@ from capacity.measure.client_window import quantile_ms
 from capacity.record.answer import Answer
 from capacity.record.drill import DrillRecord
 from capacity.record.step import Verdict
+from capacity.search.search import Ending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from capacity.drill.timeline import Timeline
     from capacity.judge.judgement import Judgement
     from capacity.measure.client_window import ClientWindow
+    from capacity.record.step import StepRecord
     from stampede.measure.storm_results import StormResult
 
 _DIGITS: Final = 3
@@ -134,6 +138,19 @@ def drill_answer(question: DrillQuestion, drill: DrillRecord | None, why_not: st
         headline = f"{count(drill.dropped)} of {count(drill.users)}"
         label = f"{question.noun} were dropped"
         sentence = ("" if complete else "Interrupted; so far: ") + _sentence(question, drill)
+    ending = "complete" if complete else "cut short"
+    return _answer(question, headline, label, sentence, ending)
+
+
+def answer_so_far(question: DrillQuestion, steps: Sequence[StepRecord]) -> Answer:
+    """Return the answer of a drill in progress, whose users were measured in `steps`."""
+    last = steps[-1]
+    found = f"{last.verdict}: {'; '.join(last.reasons)}" if last.reasons else str(last.verdict)
+    sentence = f"So far: the users were measured before the command ({found}). What it does to them follows at its end."
+    return _answer(question, count(last.ready), f"{question.noun} are held", sentence, Ending.IN_PROGRESS)
+
+
+def _answer(question: DrillQuestion, headline: str, label: str, sentence: str, ending: str) -> Answer:
     return Answer(
         supported_users=None,
         first_failing_users=None,
@@ -147,7 +164,7 @@ def drill_answer(question: DrillQuestion, drill: DrillRecord | None, why_not: st
         projection_warning=None,
         confirm_with=None,
         disturbance=None,
-        ending="complete" if complete else "cut short",
+        ending=ending,
         sentence=sentence,
         headline=headline,
         headline_label=label,

@@ -37,6 +37,7 @@ class Bottleneck:
         text: the cause with its figures; without one, what was observed, or how to observe it.
         observable: whether the server's resources were observed.
         evidence: all figures, strongest first: those of causes, then the symptoms.
+        proxy: name of the proxy to which the server's figures belong, if that is so.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Bottleneck:
     is_cause: bool
     observable: bool
     evidence: tuple[str, ...]
+    proxy: str | None = None
 
 
 def find_bottleneck(step: StepRecord, proxy: str | None = None) -> Bottleneck:
@@ -63,7 +65,8 @@ def find_bottleneck(step: StepRecord, proxy: str | None = None) -> Bottleneck:
         return Bottleneck(name, f"{name} ({figures})", is_cause=True, observable=True, evidence=evidence)
     name = _symptom(step.signals[0]) if step.signals else "unknown"
     is_known = is_observed(step) and proxy is None
-    return Bottleneck(name, _without_cause(step, proxy), is_cause=False, observable=is_known, evidence=evidence)
+    text = _without_cause(step, proxy)
+    return Bottleneck(name, text, is_cause=False, observable=is_known, evidence=evidence, proxy=proxy)
 
 
 def is_observed(step: StepRecord) -> bool:

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from capacity.record.step import StepRecord
 
+BUS_CAUSE: Final = "bus between the instances"
+CPU_QUOTA: Final = "CPU quota"
 SERVER_CPU: Final = "server CPU"
+MEMORY: Final = "memory"
+FILE_DESCRIPTORS: Final = "file descriptors"
+CONNECTION_TRACKING: Final = "connection tracking"
+LISTEN_BACKLOG: Final = "listen backlog"
+SLOW_CONSUMERS: Final = "slow consumers"
+LOOP_LAG: Final = "event loop lag"
 
 _CPU_FULL: Final = 0.9
 _CORE_FULL: Final = 0.95
@@ -41,7 +49,7 @@ def _bus(step: StepRecord) -> Iterator[CauseFound]:
     """The deliveries themselves show that the instances of a server do not reach each other."""
     for signal, reason in zip(step.signals, step.reasons, strict=True):
         if signal == BUS:
-            yield CauseFound("bus between the instances", reason)
+            yield CauseFound(BUS_CAUSE, reason)
 
 
 def _quota(step: StepRecord) -> Iterator[CauseFound]:
@@ -49,7 +57,7 @@ def _quota(step: StepRecord) -> Iterator[CauseFound]:
     if share is not None and share >= THROTTLED:
         quota = step.server_cpu_quota or 0.0
         text = f"the CPU quota of {quota:.2g} cores stopped the server for {share * 100:.0f} % of the time"
-        yield CauseFound("CPU quota", text)
+        yield CauseFound(CPU_QUOTA, text)
 
 
 def _cpu(step: StepRecord) -> Iterator[CauseFound]:
@@ -84,29 +92,29 @@ def _user_of_cpu(step: StepRecord) -> str:
 def _memory(step: StepRecord) -> Iterator[CauseFound]:
     if step.server_killed:
         killed = "a process" if step.server_killed == 1 else f"{step.server_killed} processes"
-        yield CauseFound("memory", f"the kernel killed {killed} for lack of memory")
+        yield CauseFound(MEMORY, f"the kernel killed {killed} for lack of memory")
     used, limit = step.server_group_memory_bytes, step.server_group_memory_limit_bytes
     total, available = step.server_memory_bytes, step.server_memory_available_bytes
     if _fills(used, limit, FULL):
         text = f"{format_bytes(used or 0)} of the control group's limit of {format_bytes(limit or 0)} in use"
-        yield CauseFound("memory", text)
+        yield CauseFound(MEMORY, text)
     elif _fills(step.server_rss_bytes, total, _NEARLY_FULL):
-        yield CauseFound("memory", f"the server used {(step.server_rss_bytes or 0) / 2**20:.0f} MiB of memory")
+        yield CauseFound(MEMORY, f"the server used {(step.server_rss_bytes or 0) / 2**20:.0f} MiB of memory")
     elif available is not None and total and available <= _LITTLE_MEMORY * total:
         text = f"the server's machine had {format_bytes(available)} of {format_bytes(total)} of memory left"
-        yield CauseFound("memory", text)
+        yield CauseFound(MEMORY, text)
 
 
 def _files(step: StepRecord) -> Iterator[CauseFound]:
     if _fills(step.server_fds, step.server_fds_limit, _NEARLY_FULL):
         text = f"{step.server_fds} of {step.server_fds_limit} file descriptors in use"
-        yield CauseFound("file descriptors", text)
+        yield CauseFound(FILE_DESCRIPTORS, text)
 
 
 def _tracking(step: StepRecord) -> Iterator[CauseFound]:
     if _fills(step.server_tracked, step.server_tracked_limit, FULL):
         limit = f"net.netfilter.nf_conntrack_max is {step.server_tracked_limit}"
-        yield CauseFound("connection tracking", f"{step.server_tracked} connections are tracked, {limit}")
+        yield CauseFound(CONNECTION_TRACKING, f"{step.server_tracked} connections are tracked, {limit}")
 
 
 def _backlog(step: StepRecord) -> Iterator[CauseFound]:
@@ -115,20 +123,20 @@ def _backlog(step: StepRecord) -> Iterator[CauseFound]:
         n, longest = step.server_listen_overflows, step.server_somaxconn
         limit = "" if longest is None else f"; net.core.somaxconn allows {longest}"
         connections = f"{n} connection{'' if n == 1 else 's'}"
-        yield CauseFound("listen backlog", f"{connections} found the listen queue full{limit}")
+        yield CauseFound(LISTEN_BACKLOG, f"{connections} found the listen queue full{limit}")
 
 
 def _slow_consumers(step: StepRecord) -> Iterator[CauseFound]:
     dropped, kills = step.server_dropped or 0, step.server_kills or 0
     if dropped or kills:
         text = f"{dropped} messages dropped and {kills} connections closed for slow consumers"
-        yield CauseFound("slow consumers", text)
+        yield CauseFound(SLOW_CONSUMERS, text)
 
 
 def _loop_lag(step: StepRecord) -> Iterator[CauseFound]:
     lag = step.server_loop_lag_p99_ms
     if lag is not None and lag >= _LAG_MS:
-        yield CauseFound("event loop lag", f"event loop lag p99 {format_ms(lag)}")
+        yield CauseFound(LOOP_LAG, f"event loop lag p99 {format_ms(lag)}")
 
 
 _FINDERS: Final[tuple[Callable[[StepRecord], Iterator[CauseFound]], ...]] = (

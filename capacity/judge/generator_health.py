@@ -17,7 +17,7 @@ FAULT: Final = "generator fault"
 """Signal of a reason that is a fault on the load generator's side."""
 
 # How the bundled server divides its file limit: see `server.runtime.rlimits`.
-_RESERVED_FILES: Final = 224
+_RESERVED_FILES: Final = 352
 _MAX_UPLOADS: Final = 64
 
 

@@ -2,12 +2,13 @@
 
 Rules:
 
-1. A load generator over its limits makes the step invalid, never fail: an overloaded generator reads messages late and
-   would report its own backlog as the server's latency. Exception: a saturated server delivers in bursts, and each
-   burst keeps even a half-idle generator busy for a moment. If the generator's CPU is within limits and its lag, times
-   `lag_factor`, cannot explain by how much an SLO was missed, the server failed. (Below three tenths of a core the lag
-   of a timer understates rare bursts; the factor is simulated above that.) A fault on the generator's side, such as a
-   lack of local ports or an internal error, always makes the step invalid.
+1. A load generator over its limits makes the step invalid, never fail: an overloaded generator reads messages late
+   and would report its own backlog as the server's latency. It may pass all the same: latency counts from the
+   intended send to the read, so it includes what the generator delays. Another exception: a saturated server delivers
+   in bursts, and each burst keeps even a half-idle generator busy for a moment. If the generator's CPU is within
+   limits and its lag, times `lag_factor`, cannot explain by how much an SLO was missed, the server failed. (Below
+   three tenths of a core the lag of a timer understates rare bursts; the factor is simulated above that.) A fault on
+   the generator's side, such as a lack of local ports or an internal error, always makes the step invalid.
 2. Missing data never passes. Server figures that stop, do not change or were reset are missing data.
 3. A server that misses an SLO under less than the intended load would miss it under the full load: fail. Meeting every
    SLO under less than the intended load proves nothing: invalid.
@@ -32,7 +33,7 @@ from capacity.judge.generator_health import (
 from capacity.judge.instances import bus_reasons
 from capacity.judge.judgement import Judgement, Reason
 from capacity.judge.limits import DEFAULT_LIMITS, Limits
-from capacity.record.step import Cause, Verdict
+from capacity.record.step import LATENCY_INCLUDES_DELAY, Cause, Verdict
 from stampede.measure.address_pairs import address_pairs
 
 if TYPE_CHECKING:
@@ -81,16 +82,17 @@ def _judge(
     unfit = [
         *missing_health(client, limits),
         *generator_faults(client),
-        *busy_workers(client, limits),
         *missing_users(client, target_users),
         *unconnected_workers(client),
     ]
+    busy = busy_workers(client, limits)
+    overloaded = (*busy, *lagging)
     if unfit:
-        return Judgement(Verdict.INVALID, (*unfit, *lagging), notes)
-    if lagging and not _exceeds(_lag_ms(client, limits), client, slos, figures, limits):
-        return Judgement(Verdict.INVALID, tuple(lagging), notes)
+        return Judgement(Verdict.INVALID, (*unfit, *overloaded), notes)
     missed, unknown = compare_with_slos(slos, figures)
     missed = [*missed, *_implicit_slos(client, limits)]
+    if missed and (busy or (lagging and not _exceeds(_lag_ms(client, limits), client, slos, figures, limits))):
+        return Judgement(Verdict.INVALID, overloaded, notes)
     if missed:
         if any(reason.signal in ("loss", "backlog") for reason in missed):
             missed = [*bus_reasons(address_pairs(client.address_pairs)), *missed]
@@ -103,7 +105,18 @@ def _judge(
         silent = tuple(reason.text for reason in _missing_metrics(client, server))
         return Judgement(Verdict.FAIL, tuple(missed), notes + aside + silent)
     unproven = [*_unsent(client, limits), *unknown, *_missing_metrics(client, server)]
-    return Judgement(Verdict.INVALID if unproven else Verdict.PASS, tuple(unproven), notes)
+    if not _latency_includes_delays(client, slos, limits):
+        unproven += overloaded
+    if unproven:
+        return Judgement(Verdict.INVALID, tuple(unproven), notes)
+    included = tuple(f"{reason.text}; {LATENCY_INCLUDES_DELAY}" for reason in overloaded)
+    return Judgement(Verdict.PASS, (), notes + included)
+
+
+def _latency_includes_delays(client: ClientWindow, slos: Sequence[RunSlo], limits: Limits) -> bool:
+    """Return whether an SLO bounds the generator's delays: deliveries that have not arrived have no latency yet."""
+    kept_up = client.keeping_up
+    return any(slo.is_delivery_latency for slo in slos) and (kept_up is None or kept_up >= limits.offered)
 
 
 def compare_with_slos(slos: Sequence[RunSlo], figures: Mapping[str, float | None]) -> tuple[list[Reason], list[Reason]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from statistics import correlation, linear_regression
 from typing import TYPE_CHECKING, Final
 
+from capacity.formatting import count
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.model.student_t import t_quantile
 from capacity.record.step import Verdict
@@ -62,20 +63,17 @@ class Projection:
 
 
 def project(steps: Sequence[StepRecord]) -> Projection | None:
-    """Return the projection; None with fewer than three levels that passed, or if CPU does not grow with users."""
-    usable = [step for step in steps if step.verdict is Verdict.PASS and step.server_core_share is not None]
-    # A server that waits for its core handles more messages at once, so that each delivery costs less CPU.
-    undisturbed = [step for step in usable if (step.server_core_foreign or 0.0) < DEFAULT_LIMITS.disturbing]
-    if len({step.users for step in undisturbed}) >= _MIN_LEVELS:
-        usable = undisturbed
+    """Return the projection; None without one, for a reason of `why_not_projected`."""
+    usable = _usable(steps)
     if len({step.users for step in usable}) < _MIN_LEVELS:
         return None
-    users = [float(step.users) for step in usable]
-    cpu = [float(step.server_core_share or 0.0) for step in usable]
+    users, cpu = _points(usable)
     slope, intercept = linear_regression(users, cpu)
     if slope <= 0:
         return None
     full_at = (FULL_CORE - intercept) / slope
+    if full_at <= _most_passed(steps):
+        return None  # the server batches more on a full core, and so serves users beyond it
     low, high = _fieller(users, cpu, slope=slope, intercept=intercept)
     r_squared = correlation(users, cpu) ** 2
     return Projection(
@@ -101,8 +99,28 @@ def why_not_projected(steps: Sequence[StepRecord]) -> str:
     levels = len({step.users for step in known})
     if levels < _MIN_LEVELS:
         with_cpu = " with known CPU of the server" if len(known) < len(passed) else ""
-        return f"{levels} levels passed{with_cpu}, and a line needs {_MIN_LEVELS}"
-    return "the server's CPU does not grow with users"
+        number = "one level" if levels == 1 else f"{levels} levels"
+        return f"{number} passed{with_cpu}, and a line needs {_MIN_LEVELS}"
+    users, cpu = _points(_usable(steps))
+    if linear_regression(users, cpu).slope <= 0:
+        return "the server's CPU does not grow with users"
+    return f"a line through the server's CPU reaches a full core below {count(_most_passed(steps))} users, which passed"
+
+
+def _usable(steps: Sequence[StepRecord]) -> list[StepRecord]:
+    """Return the steps for the line: undisturbed ones only, if these are enough."""
+    usable = [step for step in steps if step.verdict is Verdict.PASS and step.server_core_share is not None]
+    # A server that waits for its core handles more messages at once, so that each delivery costs less CPU.
+    undisturbed = [step for step in usable if (step.server_core_foreign or 0.0) < DEFAULT_LIMITS.disturbing]
+    return undisturbed if len({step.users for step in undisturbed}) >= _MIN_LEVELS else usable
+
+
+def _points(steps: Sequence[StepRecord]) -> tuple[list[float], list[float]]:
+    return [float(step.users) for step in steps], [float(step.server_core_share or 0.0) for step in steps]
+
+
+def _most_passed(steps: Sequence[StepRecord]) -> int:
+    return max(step.users for step in steps if step.verdict is Verdict.PASS)
 
 
 def _fieller(

@@ -8,6 +8,7 @@ from statistics import StatisticsError, linear_regression
 from typing import TYPE_CHECKING, Final
 
 from capacity.formatting import about, count, format_bytes, listing
+from capacity.model.cores import Cores, cores_for
 from capacity.model.projection import per_delivery_us
 from capacity.record.model import Sizing
 from capacity.record.step import Verdict
@@ -20,14 +21,23 @@ if TYPE_CHECKING:
 
 _MIN_LEVELS: Final = 3
 _MEASURING_ERROR: Final = 0.05
+_NO_COST: Final = "cost not computed: the cores of a process are not known; see --server-pid and --metrics"
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Users to serve, and the share of each process that stays free."""
+    """Users to serve.
+
+    Attributes:
+        headroom: share of each process that stays free.
+        machine_cores: cores of a machine; None if it is not known.
+        price_per_core: price of one core for a month; None to compute no cost.
+    """
 
     users: int
     headroom: float
+    machine_cores: int | None = None
+    price_per_core: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +70,11 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
     # Each process gets the memory for its share after one has failed.
     taken = None if memory is None else memory.at(demand.users / processes) * spread
     unbounded = answer.first_failing_users is None
-    each = _cores_each(passed, answer.supported_users, measured)
-    lines = _processes(demand, held, usable, processes, each, unbounded=unbounded)
+    needed = cores_for(spread, _cores_each(passed, answer.supported_users, measured), demand.machine_cores)
+    price = demand.price_per_core
+    lines = _processes(demand, held, usable, processes, unbounded=unbounded)
     if cpu is not None and cores is not None:
-        reserved = spread * (each or 1)
+        reserved = needed.total if needed else spread
         lines.append(
             f"CPU: {count(demand.users)} users x {count(round(cpu.slope * 1e6))} us a second each + "
             f"{spread} processes x {cpu.base * 1e3:.0f} ms idle = {cores:.2f} cores of work, "
@@ -94,9 +105,21 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
         memory_bytes=None if taken is None else round(taken),
         bytes_per_user=None if memory is None else memory.slope,
         sent_bytes_per_s=None if sent is None else sent.slope * demand.users,
-        headline=_headline(spread, each, taken, unbounded=unbounded),
+        headline=_headline(spread, needed, taken, unbounded=unbounded),
         arithmetic=[*lines, f"with all {spread} running each carries {about(share)} users"],
-        caveats=[*_caveats(answer, measured), *_missing(passed, {"CPU": cpu, "memory": memory, "network": sent})],
+        caveats=[
+            *_caveats(answer, measured),
+            *(needed.caveats if needed else []),
+            *_missing(passed, {"CPU": cpu, "memory": memory, "network": sent}),
+            *([_NO_COST] if needed is None and price is not None else []),
+        ],
+        cores_per_process=needed.each if needed else None,
+        cores=needed.total if needed else None,
+        machines=needed.machines if needed else None,
+        machine_cores=needed.machine if needed else None,
+        price_per_core=price,
+        cost_per_month=needed.cost(price) if needed and price is not None else None,
+        cost=needed.cost_text(price, at_most=unbounded) if needed and price is not None else None,
     )
 
 
@@ -106,23 +129,15 @@ def _cores_each(steps: Sequence[StepRecord], users: int, processes: int) -> int 
     return max(1, math.ceil(max(used) - _MEASURING_ERROR)) if used else None
 
 
-def _on_cores(each: int | None, before: str) -> str:
-    """Return e.g. ', a core each'; nothing if it is unknown."""
-    if each is None:
-        return ""
-    return f"{before} a core each" if each == 1 else f"{before} {each} cores each"
-
-
-def _headline(spread: int, each: int | None, memory: float | None, *, unbounded: bool) -> str:
+def _headline(spread: int, cores: Cores | None, memory: float | None, *, unbounded: bool) -> str:
     """Return the result in one line. If no level failed, fewer processes may be enough."""
     most, doubt = ("at most ", "; limit not reached") if unbounded else ("", "")
     of_memory = "" if memory is None else f", {format_bytes(memory)} of memory"
-    return f"{most}{spread} processes{_on_cores(each, ' on')}{of_memory}{doubt}"
+    on_cores = f" {cores.words}" if cores else ""
+    return f"{most}{spread} processes{on_cores}{of_memory}{doubt}"
 
 
-def _processes(
-    demand: Demand, held: int, usable: int, processes: int, each: int | None, *, unbounded: bool
-) -> list[str]:
+def _processes(demand: Demand, held: int, usable: int, processes: int, *, unbounded: bool) -> list[str]:
     free = f"{demand.headroom * 100:g} %"
     at_least = "at least " if unbounded else ""
     return [
@@ -130,7 +145,6 @@ def _processes(
         (
             f"{count(demand.users)} / {count(usable)} = {demand.users / usable:.2f}, so {processes} "
             f"process{'es' if processes > 1 else ''}; one more, so that one may fail (N+1): {processes + 1}"
-            f"{_on_cores(each, ',')}"
         ),
     ]
 

@@ -62,6 +62,13 @@ def _revision(checkout: Path) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    command = [git, "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12"]
+    # `git describe --dirty` would write the index. Ctrl-C kills git, and its lock would prevent further commits.
+    commit = _output(git, "-C", str(checkout), "describe", "--always", "--abbrev=12")
+    status = ("--no-optional-locks", "-C", str(checkout), "status", "--porcelain", "--untracked-files=no")
+    return commit and commit + ("-dirty" if _output(git, *status) else "")
+
+
+def _output(*command: str) -> str | None:
+    """Return the output of a command; None if there is none."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
     return done.stdout.strip() or None

@@ -16,18 +16,32 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         supported_users: highest level that met every SLO; None if none did.
         first_failing_users: lowest level that failed; None if none did.
         generator_limited_at: lowest level at which the load generator, not the server, was the limit.
-        limited_by: the cause, or the first symptom if no cause is known; `evidence` quotes the figures.
+        limited_by: the cause, or the first symptom if no cause is known.
+        evidence: the figures of `limited_by`, one sentence each.
+        confirmed: whether `supported_users` passed `confirmations` more times.
+        projected_users: users at which a line through the server's CPU fills its core.
+        projected_low, projected_high: ends of the 95 % interval of `projected_users`; None for an end that it lacks.
+        projection_warning: why the projection is doubtful, such as a poor fit.
+        confirm_with: command that would measure further, if an option helps.
+        disturbance: other use of the server's core during the run; None if it was insignificant.
+        ending: why the search ended, such as `converged` or `budget spent`.
+        sentence: the answer in full, as the terminal shows it.
+        headline: the number of users in digits, such as `800` or `≥ 800`.
+        headline_label: what the number counts, and how sure it is.
+        confirm_needs: what `confirm_with` adds, such as 'with more time'.
+        projection_missing: why there is no projection, though no level failed.
+        passes: how often `supported_users` passed in total.
+        confirmations: how many more times it has to pass.
         bottleneck: the cause with its figures, or what was observed instead; never a symptom. None without a level that
             failed.
         bottleneck_observable: whether the server's CPU and memory were measured, so that it can be named.
-        confirmed: whether `supported_users` passed `confirmations` more times; it passed `passes` times in total.
-        projected_users: users at which a line through the server's CPU fills its core, with its 95 % interval.
-        projection_missing: why there is no projection, though no level failed.
-        confirm_with: command that would measure further, if an option helps; `confirm_needs`: the addition that it
-            makes.
-        disturbance: other use of the server's core during the run; None if it was insignificant.
-        ending: why the search ended.
-        scenario: the user classes and their weights; `dialect`: name of the server's protocol.
+        scenario: the user classes and their weights.
+        dialect: name of the server's protocol.
+        promise: the SLOs in words, such as '99 of 100 messages arrive within a quarter of a second'.
+        certainty: how sure the answer is: the interval, and how often its ends were measured.
+        stop: why the run ended there.
+        stop_kind: the cause of that in standard terms, such as `server CPU` or `load generator`.
+        next_steps: what to do next.
     """
 
     supported_users: int | None
@@ -54,6 +68,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     bottleneck_observable: bool = False
     scenario: str = ""
     dialect: str = ""
+    promise: list[str] = []
+    certainty: str = ""
+    stop: str = ""
+    stop_kind: str = ""
+    next_steps: list[str] = []
 
     @property
     def bottleneck_name(self) -> str | None:

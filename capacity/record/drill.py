@@ -30,27 +30,35 @@ class DrillRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds since the command started, except those of an outage.
 
     Attributes:
-        reasons, signals, causes: as in a step.
+        verdict, reasons, signals, causes: as in a step.
         users: users in their rooms before the command.
         dropped: users whose connection the server closed, or whose connection failed; each counts once.
-        outages: their outages: a user may have several. The resync times are of outages; None if too few have ended.
-        lost_connections: closed and failed connections, also those within an outage; `drop_causes` counts them by
-            label.
-        resynced: dropped users whose outages have all ended; `gone`: outages that ended without a resync, since the
-            load test dropped the user itself.
-        reconnects: all reconnects; `reconnects_busiest_second`: those in the busiest second.
+        resynced: dropped users whose outages have all ended.
+        gone: outages that ended without a resync, since the load test dropped the user itself.
+        outages: outages of the dropped users, who may have several.
+        lost_connections: closed and failed connections, also those within an outage.
+        drop_causes: the lost connections, counted by what ended them.
+        resync_p50_seconds, resync_p95_seconds, resync_all_seconds: duration of the outages: median, 95th percentile and
+            longest; None if too few have ended.
+        reconnects: all reconnects.
+        reconnects_busiest_second: reconnects in the busiest second.
         messages_missed: messages of room mates that dropped users did not get.
         messages_unsent: messages that users could not send.
         unaffected_p99_ms: delivery latency to users that had not been dropped; None if all were.
-        unaffected_lost: deliveries that are owed and never came, without those of outages; `unaffected_lost_share`: the
-            same as a share of all.
-        before_p99_ms: delivery latency before the command; `limit_ms`: the latency that counts as before.
+        unaffected_lost: deliveries that are owed and never came, without those of outages.
+        unaffected_lost_share: the same as a share of all.
+        before_p99_ms: delivery latency before the command.
+        limit_ms: the latency that counts as before.
+        first_drop_seconds, last_drop_seconds: when the first and the last connection was lost.
         recovered_seconds: the last moment that was not as before, 0 if all was; None if the end was not as before.
+        command: the command.
         command_exit_code: as a shell shows it; None if the command did not end by itself.
+        command_seconds: duration of the command.
         command_output: its last lines.
-        lost_per_second, reconnects_per_second: by second from `seconds_begin` on.
+        seconds_begin: start of `lost_per_second` and `reconnects_per_second`; negative, as it lies before the command.
+        lost_per_second, reconnects_per_second: lost connections and reconnects in each second.
         timeline: users and latency, second by second.
-        figures: the values of the SLOs.
+        figures: the value that each SLO was compared with, by the SLO's text; None if unknown.
     """
 
     verdict: Verdict

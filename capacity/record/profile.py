@@ -9,6 +9,7 @@ class HotFunction(msgspec.Struct, frozen=True, kw_only=True):
     """A function and its share of the server's CPU samples.
 
     Attributes:
+        function: name of the function.
         file: relative to the server's folder or to the package's; None for code without a source file.
         line: the line of the function that most samples are of.
         share: without the functions that it calls, from 0 to 1.
@@ -24,6 +25,8 @@ class FlameFrame(msgspec.Struct, frozen=True, kw_only=True):
     """One frame of a flame graph; a frame's callees follow it, one level deeper, in falling order of their shares.
 
     Attributes:
+        depth: number of callers above the frame.
+        function, file, line: as in a function.
         share: with the functions that it calls, from 0 to 1.
         library: whether the code belongs to the runtime or to an installed package.
     """
@@ -40,7 +43,9 @@ class ProfiledLevel(msgspec.Struct, frozen=True, kw_only=True):
     """How a level was profiled.
 
     Attributes:
-        seconds: duration; `processes`: number of profiled processes.
+        users: users of the level.
+        seconds: duration of the profile.
+        processes: number of profiled processes.
         samples: number of CPU samples; idle threads have none.
         flame: the flame graph, without frames below half a percent.
     """
@@ -58,6 +63,7 @@ class RunProfile(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         passing, failing: functions in falling order of their shares: the first ones of both levels; None if the level
             was not profiled.
+        passing_level, failing_level: how the two levels were profiled.
         hot_spot: the function or the call that the answer names, from the failing level.
     """
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPORT_VERSION = 1
+IN_PROGRESS = "in progress"
 DEFAULT_DIALECT = "stampede"
 DEFAULT_SCENARIO = "ChattingUser=1"
 
@@ -26,7 +27,21 @@ T = TypeVar("T", StepRecord, StormRecord)
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine and the software of a run."""
+    """The machine and the software of a run.
+
+    Attributes:
+        started_at: start of the run, in UTC.
+        host: name of the machine.
+        system: operating system, its version, and the architecture.
+        cpu_model: name of the processor.
+        cores, memory_bytes: of the machine.
+        python: implementation and version of Python.
+        libraries: version of each library that the server or the load generator is built on, by name.
+        revision: git revision of the checkout, with `-dirty` if files differ from it.
+        server_cores, generator_cores: numbers of the cores that each was pinned to; None without pinning.
+        generator_processes: number of processes of the load generator.
+        file_limit: limit on open files of a process.
+    """
 
     started_at: str
     host: str
@@ -47,17 +62,29 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """All of `report.json`.
 
     Attributes:
-        status: `complete` or `partial`; `status_reason` is the reason why it is partial.
+        version: version of this format.
+        status: `complete`, `partial`, or `in progress` as long as the run goes on.
+        status_reason: why it is partial.
+        answer: the answer.
+        steps: the steps, in the order in which they were measured.
         levels: the SLOs.
+        settings: the options of the run, by name; secrets are redacted.
+        environment: the machine and the software.
         missing: figures that could not be measured at all, e.g. the server's own figures without `/metrics`.
-        notes: other remarks on the run, e.g. that server and load generator shared cores.
-        dialect: name of the server's protocol.
-        profile: where the server's CPU time goes; None without `--profile`.
-        workers: the processes of the load generator.
         command: how to repeat the run; its secrets are redacted.
+        duration_s: duration of the run.
+        limits: limits of the load generator: `cpu` in cores, `lag_ms`.
+        model: the scalability model; None with too few steps.
+        sizing: what `--target-users` need; None without this option.
+        scaling: how capacity grows with server processes; None without `--workers-list`.
+        storm: the answer of a run with `--storm`; None without this option.
+        drill: the record of a drill; None for other runs, or if its command did not run.
+        notes: other remarks on the run, e.g. that server and load generator shared cores.
+        workers: the processes of the load generator.
+        dialect: name of the server's protocol.
         address_pairs: deliveries by the addresses of sender and receiver, in the last step that failed; without one,
             the sum of the steps that passed. Empty if all users were at one address.
-        limits: limits of the load generator: `cpu` in cores, `lag_ms`.
+        profile: where the server's CPU time goes; None without `--profile`.
     """
 
     version: int = REPORT_VERSION

@@ -15,6 +15,9 @@ from stampede.measure.address_pairs import AddressPair
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LATENCY_INCLUDES_DELAY: Final = "the latency includes the delay"
+"""End of the note of a step that passed although the load generator lagged or was at its CPU limit."""
+
 LOST_WORKER: Final = "generator worker"
 """Signal of a step during which the load generator lost a worker, or got an additional one."""
 
@@ -78,25 +81,71 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One step: its level of users, its measurements and its verdict.
 
     Attributes:
-        reasons: one sentence each. `signals` names the figure and `causes` the cause of each, in the same order.
-        started_s: seconds since the start of the search; `settle_s` and `window_s` follow.
+        users: requested users.
+        purpose: why the step was measured: `ramp`, `repeat`, `bisect`, `recheck`, `confirm`, `given` or `baseline`.
+        verdict: the verdict.
+        reasons: why the verdict is not `pass`, one sentence each.
+        signals: name of the figure of each reason, in the same order.
+        causes: cause of each reason, in the same order.
+        notes: other remarks on the step.
+        started_s: seconds since the start of the search.
+        settle_s: seconds that the users had to settle before the window.
+        window_s: length of the measurement window in seconds.
+        ready: users in their rooms at the end of the window.
         timed_users: users whose deliveries were timed; the ledger counts those of all users.
-        offered_per_s: expected deliveries per second; `delivered_per_s`: received ones.
-        deliver_*: latency from the intended send time; `deliver_sent_*`: from the actual one.
-        late: lost deliveries that arrived after all; `churned`: no longer owed, since sender or receiver left.
+        room_size: mean number of users in a room at the end of the window.
+        offered_per_s: expected deliveries per second.
+        delivered_per_s: received deliveries per second.
+        sends_intended: messages that were due in the window.
+        sends: messages that were sent.
+        sends_skipped: messages that were due and could not be sent.
+        deliver_mean_ms: mean latency of deliveries from the intended send time.
+        deliver_p50_ms, deliver_p90_ms, deliver_p99_ms, deliver_p999_ms: its percentiles; `p999` is the 99.9th.
+        deliver_sent_p50_ms, deliver_sent_p90_ms, deliver_sent_p99_ms, deliver_sent_p999_ms: percentiles of the latency
+            from the actual send time.
+        expected: deliveries that the ledger expects.
+        received: deliveries that arrived, without duplicates.
+        lost: deliveries that did not arrive in time.
+        duplicated: deliveries that arrived more than once.
+        reordered: deliveries that arrived after a later message of the same sender.
+        late: lost deliveries that arrived after all.
+        churned: deliveries that are no longer owed, since sender or receiver left.
+        errors: failed requests, such as connects and joins.
+        resync_p95_ms: 95th percentile of the time from a drop until the user received messages again.
         figures: the value that each SLO was compared with, by the SLO's text; None if unknown.
-        server_cpu: cores used by all server processes and the bus between them; `server_cpu_busiest`: by the busiest
-            of several processes; `server_core_foreign`: use of the server's core by other processes, in cores.
-        server_busiest_thread: cores used by the busiest thread; `server_cores_allowed`: cores that the server may use
-            by affinity and CPU quota.
-        server_runnable: largest share of the window for which one thread of the server ran or was ready to run.
+        server_cpu: cores used by all server processes and the bus between them.
+        server_cpu_busiest: cores used by the busiest of several processes with metrics pages.
+        server_processes: number of processes with metrics pages.
+        server_core_foreign: use of the server's core by other processes, in cores.
+        server_loop_lag_p99_ms: 99th percentile of the server's event loop lag.
+        server_rss_bytes: resident memory of all server processes.
+        server_memory_bytes: memory of the server's machine, if it is this one.
+        server_fds: open file descriptors of the process that is nearest to its limit.
+        server_fds_limit: limit of that process.
+        server_dropped: messages that the server dropped for slow consumers.
+        server_kills: connections that the server closed as slow, or by heartbeat timeout.
+        server_sent_bytes_per_s: bytes that the server sent per second.
         server_observed_processes: number of processes that the operating system's figures cover.
+        server_busiest_thread: cores used by the busiest thread.
+        server_runnable: largest share of the window for which one thread of the server ran or was ready to run.
+        server_cores_allowed: cores that the server may use by affinity and CPU quota.
+        server_cpu_quota: CPU quota of its control group in cores; None without one.
         server_throttled_share: share of the window for which the CPU quota stopped the server.
+        server_switches_per_s: context switches of all threads per second.
+        server_group_memory_bytes: memory of its control group.
+        server_group_memory_limit_bytes: limit of that memory; None without one.
+        server_memory_available_bytes: available memory of its machine.
+        server_killed: processes that the kernel killed for lack of memory, since the users began to join.
         server_listen_overflows: connections that found a listen queue of the server's machine full, since the users
-            began to join; `server_killed`: processes that the kernel killed for lack of memory since then.
+            began to join.
+        server_somaxconn: longest listen queue that the server's machine allows.
+        server_tracked: entries of the machine's connection tracking table.
+        server_tracked_limit: largest number of such entries.
         generator_cpu: cores used by each worker of the load generator.
         address_pairs: deliveries by the addresses of sender and receiver; none if all users were at one address.
-        invalid_workers: names of its workers that made the step invalid.
+        generator_loop_lag_p99_ms: 99th percentile of the event loop lag of the slowest worker.
+        generator_send_lag_p99_ms: 99th percentile of the send lag of the slowest worker.
+        invalid_workers: names of the workers that made the step invalid.
     """
 
     users: int

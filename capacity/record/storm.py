@@ -12,12 +12,20 @@ class StormRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One storm: how many users were dropped at once, and how long they took to resync.
 
     Attributes:
-        share: percent of the users to drop; `users`: users in their rooms at that moment.
-        drop_ms: from the first to the last drop; `resync50_ms`...: from the drop, None if they did not resync.
+        share: percent of the users to drop.
+        purpose: why the storm was made, as in a step.
+        verdict, reasons, signals, causes: as in a step.
+        users: users in their rooms at the moment of the drop.
+        dropped: users that were dropped.
+        resynced: dropped users that received messages again.
+        drop_ms: from the first to the last drop.
+        resync50_ms, resync95_ms, resync100_ms: from the drop until this percentage had resynced; None if they did not.
         peak_accepts_per_s: connections in the busiest second.
         unaffected_p99_ms: delivery latency from the intended send time, of users that were not dropped.
         missed: messages that dropped users missed.
-        server_load, generator_cpu: shares of a core until all users had resynced.
+        server_load: use of the core or cores that limit the server until all users had resynced; 1 is full.
+        generator_cpu: cores used by each worker of the load generator until then.
+        figures: the value that each SLO was compared with, by the SLO's text; None if unknown.
         generator_lag_p99_ms: loop lag or send lag, whichever is longer, of the slowest worker.
     """
 
@@ -53,10 +61,15 @@ class StormAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         users: users held during the storms.
-        share: percent of them; `failing_share`: the lowest that failed.
+        share: percent of them that may reconnect at once; None if no storm passed.
+        failing_share: the lowest percentage that failed.
         generator_limited_share: the lowest at which the load generator was the limit.
-        backoff: reconnect policy of the dropped users.
         confirmed, passes, confirmations: of `share`, as in the answer.
+        backoff: reconnect policy of the dropped users.
+        levels: the SLOs.
+        storms: all storms, in their order.
+        ending: why the search ended, as in the answer.
+        sentence: the answer in full, as the terminal shows it.
     """
 
     users: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from capacity.config.promise import promise
 from capacity.formatting import about, count, format_confirmation, listing
 from capacity.judge.bottleneck import Bottleneck, find_bottleneck, is_observed
 from capacity.judge.causes import SERVER_CPU
@@ -14,9 +15,12 @@ from capacity.judge.server_load import describe_cpu, is_limited_by_all_cores
 from capacity.model.projection import Projection, project, why_not_projected
 from capacity.record.answer import Answer
 from capacity.record.step import LOST_WORKER, Cause, Verdict
-from capacity.search.bracket import Bounds, Trial, bounds, confirmed_bounds
+from capacity.report.certainty import certainty
+from capacity.report.next_steps import Situation, next_steps
+from capacity.report.stop import stop_of
 from capacity.search.remedy import remedy_for
-from capacity.search.search import Ending, Plan
+from capacity.search.search import Ending, Plan, opening
+from capacity.search.trials import bounds_of, step_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from capacity.config.scenario import Scenario
     from capacity.record.profile import HotFunction
     from capacity.record.step import StepRecord
+    from capacity.search.bracket import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +63,6 @@ def _message_rate(rate: float) -> str:
     return f"{rate:g} messages a second each" if rate > 1 else f"one message each {1 / rate:g} s"
 
 
-def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
-    """Return recorded steps as trials of the search.
-
-    A step during which a worker of the load generator was lost is none: the search repeats it. If the repetition loses
-    a worker, too, the load may be the cause, and the repetition is a trial.
-    """
-    return [
-        Trial(
-            step.users,
-            step.verdict,
-            step.invalid_cause,
-            disturbed=(step.server_core_foreign or 0.0) >= DEFAULT_LIMITS.disturbing,
-            core_share=step.server_core_share,
-        )
-        for before, step in zip([None, *steps], steps, strict=False)
-        if not step.has_lost_worker or (before is not None and before.has_lost_worker)
-    ]
-
-
-def bounds_of(plan: Plan, steps: Sequence[StepRecord]) -> Bounds:
-    """Return the bracket that the recorded steps leave."""
-    trials = trials_of(steps)
-    return bounds(trials) if plan.given else confirmed_bounds(trials, plan.confirmations)
-
-
-def _step_at(steps: Sequence[StepRecord], users: int | None, verdict: Verdict) -> StepRecord | None:
-    """Return the last step at a level with a verdict."""
-    found = [step for step in steps if step.users == users and step.verdict is verdict]
-    return found[-1] if found else None
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """The question of a run.
@@ -100,6 +74,7 @@ class Question:
         max_duration: time limit of the search in seconds.
         has_remote_workers: whether the load generator runs on other machines.
         proxy: name of the proxy whose figures stand for the server's, if that is so.
+        situation: what the advice on the next steps depends on, as far as it is known before the run.
     """
 
     load: UserLoad
@@ -111,6 +86,7 @@ class Question:
     max_duration: float = 150.0
     has_remote_workers: bool = False
     proxy: str | None = None
+    situation: Situation = field(default_factory=Situation)
 
 
 def build_answer(
@@ -126,14 +102,15 @@ def build_answer(
     """
     required = question.plan.confirmations
     found = bounds_of(question.plan, steps)
-    failing = _step_at(steps, found.fails_at, Verdict.FAIL)
-    invalid = _step_at(steps, found.invalid_at, Verdict.INVALID)
+    failing = step_at(steps, found.fails_at, Verdict.FAIL)
+    invalid = step_at(steps, found.invalid_at, Verdict.INVALID)
     is_generator = invalid is not None and invalid.invalid_cause is Cause.GENERATOR
     generator_at = found.invalid_at if is_generator else None
     generator_first = generator_at is not None and (found.fails_at is None or generator_at < found.fails_at)
     decisive = invalid if generator_first else failing
     bottleneck = find_bottleneck(decisive, question.proxy) if decisive else None
-    wanted = found.fails_at is None and found.low > 0 and len(question.plan.given) != 1
+    is_search = len(question.plan.given) != 1
+    wanted = found.fails_at is None and found.low > 0 and is_search
     projection = project(steps) if wanted else None
     confirmation = format_confirmation(found.passes, required)
     remedy = remedy_for(
@@ -143,8 +120,17 @@ def build_answer(
         projection,
         question.max_duration,
         has_remote_workers=question.has_remote_workers,
+        has_core=question.situation.has_core,
     )
     sentences = _Sentences(question, steps, found, bottleneck, projection, generator_at, hot_spot)
+    stop = stop_of(steps, found, ending, bottleneck, sentences.bottleneck_text())
+    situation = replace(
+        question.situation,
+        has_remote_workers=question.has_remote_workers,
+        hot_spot=format_hot_spot(hot_spot) if hot_spot is not None else "",
+        options=remedy.options if remedy else "",
+        needs=remedy.needs if remedy else "",
+    )
     return Answer(
         supported_users=found.low or None,
         first_failing_users=found.fails_at,
@@ -170,6 +156,11 @@ def build_answer(
         confirmations=required,
         scenario=question.load.scenario.name,
         dialect=question.dialect,
+        promise=[promise(text) for text in question.slos],
+        certainty=certainty(steps, found, required, is_search=is_search, projection=projection),
+        stop=stop.text,
+        stop_kind=stop.kind,
+        next_steps=next_steps(stop.kind, situation),
     )
 
 
@@ -218,9 +209,8 @@ class _Sentences:
             return self._single_level(self.steps[-1])
         if not self.found.low:
             return self._nothing_holds()
-        opening = "Interrupted; so far: " if ending is None else ""
         parts = [
-            opening + self._holds(confirmation),
+            opening(ending) + self._holds(confirmation),
             self._timed(),
             self._upper_end(ending),
             self._projected(),
@@ -248,7 +238,7 @@ class _Sentences:
     def _nothing_holds(self) -> str:
         invalid = [step for step in self.steps if step.verdict is Verdict.INVALID]
         if self.found.fails_at is not None:
-            failing = _step_at(self.steps, self.found.fails_at, Verdict.FAIL)
+            failing = step_at(self.steps, self.found.fails_at, Verdict.FAIL)
             why = f": {'; '.join(failing.reasons)}" if failing else ""
             return f"{self.question.subject} does not hold {self._users(self.found.fails_at)}{why}.{self._bottleneck()}"
         if not invalid:
@@ -263,7 +253,7 @@ class _Sentences:
 
     def _timed(self) -> str:
         """Describe whose deliveries were timed, if not those of all users."""
-        step = _step_at(self.steps, self.found.low, Verdict.PASS)
+        step = step_at(self.steps, self.found.low, Verdict.PASS)
         if step is None or not step.timed_users or not step.ready or step.timed_users >= step.ready:
             return ""
         return f"Latency is that of {count(step.timed_users)} of the {count(step.ready)} users; the ledger counts all."
@@ -295,13 +285,16 @@ class _Sentences:
 
     def _generator_remedy(self) -> str:
         """Return the fault or the loss that stopped the load generator, or the option that lets it continue."""
-        step = _step_at(self.steps, self.generator_at, Verdict.INVALID)
+        step = step_at(self.steps, self.generator_at, Verdict.INVALID)
         reasons = zip(step.signals, step.reasons, strict=True) if step is not None else ()
         faults = [reason for signal, reason in reasons if signal in (FAULT, LOST_WORKER)]
         if faults:
             return faults[0]
-        more = "workers (--expect-workers)" if self.question.has_remote_workers else "cores (--processes)"
-        return f"use more generator {more}"
+        if self.question.has_remote_workers:
+            return "use more generator workers (--expect-workers)"
+        if self.question.situation.has_core:
+            return "use more generator cores (--processes)"
+        return "add machines for the load generator (--expect-workers)"
 
     def bottleneck_text(self) -> str:
         """Name the bottleneck, and where its CPU time goes if that was profiled; empty without one."""
@@ -323,19 +316,19 @@ class _Sentences:
 
     def _taken_by_others(self) -> str:
         """Describe a search that ended below a level at which other processes used the server's core."""
-        step = _step_at(self.steps, self.found.invalid_at, Verdict.INVALID)
+        step = step_at(self.steps, self.found.invalid_at, Verdict.INVALID)
         if step is None or step.invalid_cause is not Cause.OTHERS or self.found.invalid_at != self.found.high:
             return ""
         return f"No valid measurement at {count(step.users)}: {step.reasons[0]}; repeat the run on a quiet machine."
 
     def _cpu_at_low(self) -> str:
-        step = _step_at(self.steps, self.found.low, Verdict.PASS)
+        step = step_at(self.steps, self.found.low, Verdict.PASS)
         if step is None or step.server_core_share is None:
             return ""
         return f"server CPU at {count(self.found.low)} users: {describe_cpu(step)}"
 
     def _cores(self) -> str:
-        step = _step_at(self.steps, self.found.low, Verdict.PASS)
+        step = step_at(self.steps, self.found.low, Verdict.PASS)
         return "cores are" if step is not None and is_limited_by_all_cores(step) else "core is"
 
     def _projected(self) -> str:

@@ -1,46 +1,31 @@
 """Compare runs before and after a change: which figures are worse or better, and which are decisive. Pure.
 
 Several runs of each side are paired in order (before 1 with after 1, ...). The runs of a pair are made close in time
-on one machine, so that a disturbance affects both; the median of the pairs' ratios counts.
+on one machine, so that a disturbance affects both; the median of the pairs' ratios counts. `noise` has the rule that
+tells whether a difference is larger than the spread of the pairs.
 
-Decisive (exit code 99) are the capacity, a level that passed and now fails, and server CPU per delivery at levels that
-both sides measured. Latency is listed but never decisive: on a shared machine it varies by more than any sensible
-tolerance. Use SLOs to bound it.
+Decisive (exit code 99) are the capacity, a level or a drill that passed and now fails, and server CPU per delivery at
+levels that both sides measured. Latency is listed but never decisive: on a shared machine it varies by more than any
+sensible tolerance. Use SLOs to bound it. The spread does not change what is decisive: a difference beyond the
+tolerance that the spread cannot exclude needs more pairs, it is not fine.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from capacity.errors import UsageError
-from capacity.formatting import about, count, figure, format_ms, listing
-from capacity.report.question import difference
+from capacity.formatting import listing
+from capacity.record.step import LATENCY_INCLUDES_DELAY
+from capacity.report.comparison_rows import Row, comparison_rows
+from capacity.report.noise import Noise
+from capacity.report.question import differences, question_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from capacity.record.report import RunReport
-    from capacity.record.step import StepRecord
-
-_MIN_MS: Final = 2.0
-_MIN_CHANGE: Final = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure on both sides: medians, and the median ratio of the pairs.
-
-    `change` is 'worse', 'better', or '' for an insignificant difference; `decides`: whether it is decisive.
-    """
-
-    name: str
-    before: str
-    after: str
-    ratio: float | None
-    change: str
-    decides: bool = False
+    from capacity.record.report import Environment, RunReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +33,45 @@ class Comparison:
     """The comparison.
 
     Attributes:
+        before, after: revisions and number of runs of each side.
+        question: what all runs measured, in words.
+        pairs: number of pairs.
+        tolerance: fraction by which the later side may be worse.
         flags: reasons for doubt.
         worse: the decisive changes for the worse.
         unjudged: why these runs cannot be judged; empty if they can.
     """
 
+    before: str
+    after: str
+    question: str
+    pairs: int
+    tolerance: float
     rows: tuple[Row, ...]
     flags: tuple[str, ...]
     worse: tuple[str, ...]
     unjudged: str = ""
 
+    @property
+    def verdict(self) -> str:
+        """The verdict, such as `worse by more than 10 %`."""
+        text = f"worse by more than {self.tolerance * 100:g} %"
+        if self.worse:
+            return f"not judged: {self.unjudged}; it would be {text}" if self.unjudged else text
+        parts = [f"not {text}"]
+        for change, words in (("better", "better"), ("worse", "worse, but not decisive")):
+            if number := len(self.changed(change)):
+                parts.append(f"{number} figure{'s' if number > 1 else ''} {words}")
+        return "; ".join(parts)
 
-@dataclass(frozen=True, slots=True)
-class _Figure:
-    name: str
-    field: str
-    show: Callable[[float], str]
-    decides: bool = False
-    min_difference: float = 0.0
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether all decisive changes are within the spread."""
+        return bool(self.worse) and all(row.is_noise for row in self.rows if row.decides)
 
-
-_FIGURES: Final = (
-    _Figure("mean latency", "deliver_mean_ms", format_ms, min_difference=_MIN_MS),
-    _Figure("p50", "deliver_p50_ms", format_ms, min_difference=_MIN_MS),
-    _Figure("p99", "deliver_p99_ms", format_ms, min_difference=_MIN_MS),
-    _Figure("server CPU per delivery", "", lambda us: f"{figure(us)} us", decides=True),
-)
+    def changed(self, change: str) -> list[Row]:
+        """Return the figures that are `worse` or `better`, and not within the spread."""
+        return [row for row in self.rows if row.change == change and not row.is_noise]
 
 
 def compare(before: Sequence[RunReport], after: Sequence[RunReport], tolerance: float) -> Comparison:
@@ -86,13 +84,35 @@ def compare(before: Sequence[RunReport], after: Sequence[RunReport], tolerance: 
         raise UsageError(f"{len(before)} runs before and {len(after)} after are not pairs: give the same number")
     runs = [*before, *after]
     _check_comparable(runs)
-    rows = list(_capacity(before, after, tolerance))
-    for users in _common_levels(runs):
-        rows.extend(_level(users, before, after, tolerance))
+    rows = tuple(comparison_rows(before, after, tolerance))
     if not rows:
         raise UsageError("the runs have no common level and no common answer: use the same --bounded or --steps")
-    worse = tuple(f"{row.name}: {row.before} before, {row.after} after" for row in rows if row.decides)
-    return Comparison(tuple(rows), tuple(_flags(runs)), worse, _unjudged(runs))
+    return Comparison(
+        before=_side(before),
+        after=_side(after),
+        question=_question(runs[0]),
+        pairs=len(before),
+        tolerance=tolerance,
+        rows=rows,
+        flags=tuple(_flags(runs)),
+        worse=tuple(_reason(row) for row in rows if row.decides),
+        unjudged=_unjudged(runs),
+    )
+
+
+def _side(runs: Sequence[RunReport]) -> str:
+    revisions = listing(list(dict.fromkeys(run.environment.revision or "unknown" for run in runs)))
+    return f"revision {revisions}, {len(runs)} run{'s' if len(runs) > 1 else ''}"
+
+
+def _question(run: RunReport) -> str:
+    asked = question_of(run)
+    return ", ".join([asked.users, *asked.load, asked.server, asked.dialect, *asked.settings, *run.levels])
+
+
+def _reason(row: Row) -> str:
+    text = f"{row.name}: {row.before} before, {row.after} after"
+    return f"{text}; {Noise.WITHIN}, measure more pairs" if row.is_noise else text
 
 
 def _unjudged(runs: Sequence[RunReport]) -> str:
@@ -105,125 +125,44 @@ def _unjudged(runs: Sequence[RunReport]) -> str:
 
 
 def _check_comparable(runs: Sequence[RunReport]) -> None:
-    if any(run.drill is not None for run in runs):
-        raise UsageError("one of the reports is of a drill, which has no capacity to compare")
+    if len({run.drill is None for run in runs}) > 1:
+        raise UsageError("one of the reports is of a drill, another is not: compare runs of one kind")
     for other in runs[1:]:
-        if different := difference(runs[0], other):
-            raise UsageError(f"{different}; compare runs of the same question")
+        if found := differences(runs[0], other):
+            raise UsageError(f"{'; '.join(found)}; compare runs of the same question; see docs/how-to/ci.md")
 
 
 def _flags(runs: Sequence[RunReport]) -> Iterator[str]:
     first = runs[0].environment
     if len(runs) == 2:
         yield "one pair of runs: noise alone can exceed the tolerance; compare at least three pairs (A1,A2,A3 B1,B2,B3)"
-    machines = {(run.environment.host, run.environment.cpu_model, run.environment.cores) for run in runs}
+    elif len(runs) == 4:
+        yield "two pairs of runs: an interval of two is very wide; compare at least three pairs"
+    machines = list(dict.fromkeys(_machine(run.environment) for run in runs))
     if len(machines) > 1:
-        yield "different machines: the difference may be theirs"
+        yield f"different machines: the difference may be theirs: {listing(machines)}"
+    servers = list(dict.fromkeys(question_of(run).server for run in runs))
+    if len(servers) > 1:
+        yield f"different servers: {listing(servers)}"
     if len({(run.environment.python, *sorted(run.environment.libraries.items())) for run in runs}) > 1:
         yield "different versions of Python or of a library"
     contents = {str(run.settings["locustfile_hash"]): None for run in runs if run.settings.get("locustfile_hash")}
     if len(contents) > 1:
         yield f"the content of the locustfile differs: SHA-256 {listing(list(contents))}"
+    commands = list(dict.fromkeys(run.drill.command for run in runs if run.drill is not None))
+    if len(commands) > 1:
+        yield f"the command of the drills differs: {listing(commands)}"
     if len({tuple(run.environment.server_cores or ()) for run in runs}) > 1:
         yield "the server was pinned differently"
     if any(run.status == "partial" for run in runs):
         yield "a run was interrupted"
     if any(run.answer.disturbance for run in runs):
         yield "the machine was not quiet in every run"
+    if any(note.endswith(LATENCY_INCLUDES_DELAY) for run in runs for step in run.steps for note in step.notes):
+        yield "the latencies of a run include delays of the load generator"
     if first.revision is not None and len({run.environment.revision for run in runs}) == 1:
         yield f"all runs are of revision {first.revision}"
 
 
-def _capacity(before: Sequence[RunReport], after: Sequence[RunReport], tolerance: float) -> Iterator[Row]:
-    pairs = [
-        (one.answer.supported_users, two.answer.supported_users)
-        for one, two in zip(before, after, strict=True)
-        if one.answer.supported_users and two.answer.supported_users and not (one.settings.get("bounded"))
-    ]
-    if not pairs:
-        return
-    ratio = median(b / a for a, b in pairs)
-    # If the intervals overlap, the same limit may lie in both.
-    apart = all(
-        two.answer.first_failing_users is not None
-        and one.answer.supported_users is not None
-        and two.answer.first_failing_users <= one.answer.supported_users
-        for one, two in zip(before, after, strict=True)
-    )
-    change = _change(ratio, more_is_better=True)
-    decides = ratio < 1 - tolerance and apart
-    yield Row(
-        "capacity, users", _interval(before), _interval(after), ratio, change if apart or ratio > 1 else "", decides
-    )
-
-
-def _interval(runs: Sequence[RunReport]) -> str:
-    low = median(run.answer.supported_users or 0 for run in runs)
-    highs = [run.answer.first_failing_users for run in runs if run.answer.first_failing_users is not None]
-    if len(highs) < len(runs):
-        return f"at least {about(low)}"
-    return f"{about(low)} to {about(median(highs))}"
-
-
-def _common_levels(runs: Sequence[RunReport]) -> list[int]:
-    levels = [{step.users for step in run.steps if step.window_s is not None} for run in runs]
-    return sorted(set.intersection(*levels))
-
-
-def _level(users: int, before: Sequence[RunReport], after: Sequence[RunReport], tolerance: float) -> Iterator[Row]:
-    verdicts = [_verdict(run, users) for run in before], [_verdict(run, users) for run in after]
-    held, holds = (sum(verdict == "pass" for verdict in side) for side in verdicts)
-    fails = sum(verdict == "fail" for verdict in verdicts[1])
-    lost = held > len(before) / 2 and fails > len(after) / 2
-    gained = holds > len(after) / 2 and sum(verdict == "fail" for verdict in verdicts[0]) > len(before) / 2
-    if lost or gained:
-        change = "worse" if lost else "better"
-        was, now = (_format_verdicts(side) for side in verdicts)
-        yield Row(f"{count(users)} users: verdict", was, now, None, change, lost)
-    for one in _FIGURES:
-        pairs = [
-            (a, b)
-            for earlier, later in zip(before, after, strict=True)
-            if (a := _value(earlier, users, one)) and (b := _value(later, users, one)) is not None
-        ]
-        if not pairs:
-            continue
-        a, b = (median(side) for side in zip(*pairs, strict=True))
-        ratio = median(y / x for x, y in pairs)
-        change = _change(ratio, more_is_better=False) if abs(b - a) >= one.min_difference else ""
-        yield Row(
-            f"{count(users)} users: {one.name}", one.show(a), one.show(b), ratio, change,
-            one.decides and ratio > 1 + tolerance,
-        )  # fmt: skip
-
-
-def _format_verdicts(verdicts: Sequence[str]) -> str:
-    """Format the verdicts of a side: the verdict, or the number of each, e.g. '2 pass, 1 fail'."""
-    if len(verdicts) == 1:
-        return verdicts[0]
-    return ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "fail", "invalid") if one in verdicts)
-
-
-def _verdict(run: RunReport, users: int) -> str:
-    return [step.verdict for step in run.steps if step.users == users][-1]
-
-
-def _value(run: RunReport, users: int, figure: _Figure) -> float | None:
-    """Return the median of a figure over the valid steps of a run at a level."""
-    steps = [step for step in run.steps if step.users == users and step.verdict != "invalid"]
-    values = [_per_delivery(step) if not figure.field else getattr(step, figure.field) for step in steps]
-    known = [float(value) for value in values if value is not None]
-    return median(known) if known else None
-
-
-def _per_delivery(step: StepRecord) -> float | None:
-    """Return microseconds of server CPU per delivery, the most stable figure on a noisy machine."""
-    if step.server_cpu is None or not step.delivered_per_s:
-        return None
-    return step.server_cpu / step.delivered_per_s * 1e6
-
-
-def _change(ratio: float, *, more_is_better: bool) -> str:
-    if abs(ratio - 1) < _MIN_CHANGE:
-        return ""
-    return "better" if (ratio > 1) == more_is_better else "worse"
+def _machine(environment: Environment) -> str:
+    return f"{environment.host} ({environment.cores} x {environment.cpu_model or 'unknown CPU'})"

@@ -1,20 +1,25 @@
-"""Keep the report of every run in a folder, with an index page that charts the capacity over git revisions."""
+"""Keep the report of every run in a folder, with an index that charts the capacity over git revisions.
+
+`index.html` lists the runs and works without scripts. `compare.html` opens two of them side by side: its address names
+them, so that the form of the index leads to it, also from a file. It has the figures of all runs as data, and shows the
+two reports in frames, since a page that is opened from a file may not read another.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import dataclass
 from functools import partial
+from html import unescape
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from markupsafe import Markup
 
-from capacity.config.settings_table import SELECT_LEVELS
 from capacity.formatting import count
 from capacity.record.report import RunReport, read_report
 from capacity.report.html import page_environment
-from capacity.report.question import QuestionText, question_of
+from capacity.report.saved_run import REVISION_LENGTH, SavedRun
 from capacity.report.writer import PROFILE_FILES, replace_file
 
 if TYPE_CHECKING:
@@ -26,56 +31,8 @@ if TYPE_CHECKING:
     from capacity.report.drawing import Pen
 
 _CHARTED_RUNS: Final = 30
-_REVISION_LENGTH: Final = 9
-
-
-@dataclass(frozen=True, slots=True)
-class SavedRun:
-    """A saved run; `name` is its folder."""
-
-    name: str
-    report: RunReport
-
-    @property
-    def revision(self) -> str:
-        """The abbreviated git revision, with `+` if files differed from it."""
-        revision = self.report.environment.revision or "unknown"
-        return revision[:_REVISION_LENGTH] + ("+" if revision.endswith("-dirty") else "")
-
-    @property
-    def is_search(self) -> bool:
-        """Whether the run searched for the capacity, instead of measuring given levels."""
-        return not any(self.report.settings.get(name) for name in SELECT_LEVELS)
-
-    @property
-    def kind(self) -> str:
-        """The kind of run, e.g. `bounded 400`."""
-        settings = self.report.settings
-        if settings.get("storm"):
-            return f"storms on {settings['storm']} users"
-        if settings.get("bounded"):
-            return f"bounded {settings['steps']}"
-        return f"steps {settings['steps']}" if settings.get("steps") else "search"
-
-    @property
-    def asked(self) -> QuestionText:
-        """The question in words."""
-        return question_of(self.report)
-
-    @property
-    def question(self) -> tuple[str, ...]:
-        """The machine and the question, in words: only answers to one question share a chart."""
-        asked, machine = self.asked, self.report.environment
-        return (
-            asked.users,
-            asked.dialect,
-            asked.server,
-            *asked.settings,
-            *asked.load,
-            *([] if self.is_search else [self.kind]),
-            *self.report.levels,
-            f"{machine.host}, {machine.cores} x {machine.cpu_model or 'unknown CPU'}",
-        )
+_SECTION: Final = re.compile(r'<(?:section|figure) id="([\w-]+)">\s*(?:<figcaption>\s*)?<h[23]>(.*?)</h[23]>')
+"""A section or a chart of a report: its anchor and its title."""
 
 
 def save_run(folder: Path, runs: Path, report: RunReport) -> None:
@@ -85,7 +42,7 @@ def save_run(folder: Path, runs: Path, report: RunReport) -> None:
         OSError: the folder cannot be written.
     """
     stamp = report.environment.started_at[:19].replace(":", "-")
-    name = f"{stamp}-{(report.environment.revision or 'unknown')[:_REVISION_LENGTH]}"
+    name = f"{stamp}-{(report.environment.revision or 'unknown')[:REVISION_LENGTH]}"
     place, number = runs / name, 1
     while place.exists():
         number += 1
@@ -102,7 +59,7 @@ def save_run(folder: Path, runs: Path, report: RunReport) -> None:
 
 
 def write_index(runs: Path) -> list[SavedRun]:
-    """Write `index.html` into the folder of runs; return the listed runs, oldest first.
+    """Write `index.html` and `compare.html` into the folder of runs; return the listed runs, oldest first.
 
     Raises:
         OSError: the folder cannot be read or written.
@@ -115,9 +72,22 @@ def write_index(runs: Path) -> list[SavedRun]:
         (f"question-{i}", question, members, [Markup(svg) for svg in _chart(f"history-{i}", members)])  # noqa: S704 - our drawings
         for i, (question, members) in enumerate(reversed(groups.items()))
     ]
-    page = page_environment().get_template("index.html.j2").render(groups=drawn)
+    environment = page_environment()
+    page = environment.get_template("index.html.j2").render(
+        groups=drawn, several=len(found) > 1, chosen=_chosen(groups)
+    )
     replace_file(runs / "index.html", page.encode())
+    page = environment.get_template("compare.html.j2").render(runs=[run.data() for run in reversed(found)])
+    replace_file(runs / "compare.html", page.encode())
     return found
+
+
+def _chosen(groups: dict[tuple[str, ...], list[SavedRun]]) -> tuple[str, str]:
+    """Return the names of the two latest runs of the latest question that has two; empty without one."""
+    for members in reversed(groups.values()):
+        if len(members) > 1:
+            return members[-2].name, members[-1].name
+    return "", ""
 
 
 def saved_runs(runs: Path) -> list[SavedRun]:
@@ -125,10 +95,20 @@ def saved_runs(runs: Path) -> list[SavedRun]:
     found = []
     for path in runs.glob("*/report.json"):
         try:
-            found.append(SavedRun(path.parent.name, read_report(path)))
+            report = read_report(path)
         except msgspec.MsgspecError:
             continue
+        found.append(SavedRun(path.parent.name, report, _sections(path.with_suffix(".html"))))
     return sorted(found, key=lambda run: (run.report.environment.started_at, run.name))
+
+
+def _sections(page: Path) -> tuple[tuple[str, str], ...]:
+    """Return the anchors and titles of a report's sections and charts; none if it cannot be read."""
+    try:
+        text = page.read_text(errors="replace")
+    except OSError:
+        return ()
+    return tuple((key, unescape(title)) for key, title in _SECTION.findall(text))
 
 
 def _chart(key: str, members: Sequence[SavedRun]) -> tuple[str, ...]:

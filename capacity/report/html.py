@@ -12,11 +12,13 @@ from markupsafe import Markup, escape
 from capacity.config.settings_table import UNITS
 from capacity.config.slo import parse_slo
 from capacity.errors import UsageError
-from capacity.formatting import VERDICT_SYMBOLS, about, count, format_estimate, format_ms
+from capacity.formatting import VERDICT_SYMBOLS, about, count, format_estimate, format_ms, listing
+from capacity.report.cost_text import cost_text
 from capacity.report.flame_graph import level_charts
 from capacity.report.profile_table import function_rows
 from capacity.report.question import question_of
-from capacity.report.sections import Page, sections_of
+from capacity.report.sections import Page, sections_of, terms_of
+from stampede.glossary import terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,15 +52,18 @@ def report_page(report: RunReport, charts: Sequence[Chart]) -> str:
     """Return the page of a report with the given charts."""
     drawn = [(chart, [Markup(svg) for svg in chart.svgs]) for chart in charts]  # noqa: S704 - our drawings, texts escaped
     template = page_environment().get_template("report.html.j2")
+    page = Page(report, charts)
     return template.render(
         report=report,
         answer=report.answer,
         question=question_of(report),
-        sections=sections_of(Page(report, charts)),
+        sections=sections_of(page),
         charts=drawn,
         profile_rows=function_rows(report.profile) if report.profile else [],
         profile_charts=level_charts(report.profile) if report.profile else [],
         symbols=VERDICT_SYMBOLS,
+        cost=cost_text(report),
+        terms=terms_of(page),
     )
 
 
@@ -80,6 +85,7 @@ def page_environment() -> jinja2.Environment:
         "command": _command,
         "count": _count,
         "estimate": _estimate,
+        "listing": listing,
         "mebibytes": _mebibytes,
         "ms": _ms,
         "percent": _percent,
@@ -89,6 +95,7 @@ def page_environment() -> jinja2.Environment:
         "sentence": _sentence,
         "setting": _setting,
         "setting_name": _setting_name,
+        "term": _term,
     }
     environment.filters.update(filters)
     return environment
@@ -138,7 +145,7 @@ def _prose(text: str) -> Markup:
     """Keep the groups of a number, a number and its unit, and the name of an option on one line."""
     joined = re.sub(r"(?<=\d) (?=\d{3}\b)", _NARROW_SPACE, text)
     shown = str(escape(re.sub(r"(?<=\d) (?=(us|ms|s|%|users|cores|KiB|MiB|GiB)\b|%)", "\N{NO-BREAK SPACE}", joined)))
-    return Markup(re.sub(r"--[a-z][a-z-]*", r'<span class="whole">\g<0></span>', shown))  # noqa: S704 - escaped above
+    return Markup(re.sub(r"--[a-z][a-z-]*(?: (?:\d[\d,]*|N)\b)?", r'<span class="whole">\g<0></span>', shown))  # noqa: S704 - escaped above
 
 
 def _seconds(value: float | None) -> str:
@@ -162,3 +169,9 @@ def _setting(value: str | float, name: str) -> str:
     if unit == "%":
         return _percent(value)
     return f"{value:g} s" if unit == "s" else _count(value)
+
+
+def _term(name: str, text: str = "") -> Markup:
+    """Return a link to the definition of a term at the end of the page."""
+    (term,) = terms([name])
+    return Markup('<a class="term" href="#term-{}">{}</a>').format(term.anchor, text or name)

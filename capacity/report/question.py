@@ -54,14 +54,14 @@ def _addresses(report: RunReport) -> int | None:
     return None if given is None else given.count(",") + 1
 
 
-def difference(one: RunReport, two: RunReport) -> str:
-    """Return the first difference between two questions, such as `different dialect: stampede and socketio`."""
+def differences(one: RunReport, two: RunReport) -> list[str]:
+    """Return the differences between two questions, such as `different dialect: stampede and socketio`."""
     before, after = asked(one), asked(two)
-    for name in {**before, **after}:
-        was, now = before.get(name), after.get(name)
-        if was != now:
-            return f"different {name.replace('_', ' ')}: {was} and {now}"
-    return ""
+    return [
+        f"different {name.replace('_', ' ')}: {before.get(name)} and {after.get(name)}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

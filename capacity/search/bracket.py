@@ -20,6 +20,7 @@ class Trial:
         invalid_cause: why the step is invalid.
         disturbed: whether other processes used a good part of the server's core.
         core_share: share of its core that the server used, if known.
+        latency_ms: delivery latency (p99), if known.
     """
 
     users: int
@@ -27,6 +28,7 @@ class Trial:
     invalid_cause: Cause | None = None
     disturbed: bool = False
     core_share: float | None = None
+    latency_ms: float | None = None
 
     @property
     def lacks_data(self) -> bool:

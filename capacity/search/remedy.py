@@ -35,6 +35,7 @@ def remedy_for(
     max_duration: float,
     *,
     has_remote_workers: bool = False,
+    has_core: bool = True,
 ) -> Remedy | None:
     """Return options that would let the search continue; None if no option helps.
 
@@ -45,7 +46,10 @@ def remedy_for(
         projection: where the server's core is expected to be full.
         max_duration: time limit of the search in seconds.
         has_remote_workers: whether the load generator runs on other machines.
+        has_core: whether this machine has a core for another process of the load generator.
     """
+    if ending is Ending.IN_PROGRESS:
+        return None
     found: list[Remedy] = []
     if ending is Ending.BUDGET:
         found.append(Remedy(f"--max-duration {2 * max_duration:g}", "with more time"))
@@ -60,7 +64,8 @@ def remedy_for(
         if has_remote_workers:
             found.append(Remedy(f"--expect-workers {processes}", f"with {processes} workers of the load generator"))
         else:
-            found.append(Remedy(f"--processes {processes}", f"on {processes} cores for the load generator"))
+            place = "on" if has_core else "on a machine with"
+            found.append(Remedy(f"--processes {processes}", f"{place} {processes} cores for the load generator"))
     if not found:
         return None
     return Remedy(" ".join(one.options for one in found), " and ".join(one.needs for one in found))
@@ -75,6 +80,6 @@ def _processes(steps: Sequence[StepRecord], ending: Ending | None, projection: P
         return None
     used = max((len(step.generator_cpu) for step in steps), default=0)
     planned = projection.generator_cores if projection else None
-    if ending is Ending.GENERATOR and planned is not None:
-        return max(planned, used + 1)
+    if ending is Ending.GENERATOR and (planned or used):
+        return max(planned or 0, used + 1)
     return planned if ending is not None and planned is not None and planned > used > 0 else None

@@ -2,8 +2,11 @@
 
 It keeps no state, so a run resumes from its list of trials. Rules in order of precedence:
 
-1. Ramp geometrically until a level fails, the generator is at its limit, or the cap passes. If the server's load shows
-   that its core will be full before the next step, step only slightly beyond that point.
+1. Ramp geometrically until a level fails, the generator is at its limit, or the cap passes. While the server's core is
+   mostly idle, leave levels out. If its load shows that the core will be full before the next step, step only slightly
+   beyond that point. A level that passes with a full core shows that a full core is not the limit: many servers write
+   larger batches then. Each further step is twice as long, up to a limit. The nearer the latency is to its SLO, the
+   shorter the step: latency grows at least in proportion to the users.
 2. Repeat an invalid step at once. A second one in a row ends the ramp there ("the generator is the limit"); if data is
    missing, it ends the whole search. Below a level abandoned that way, bisection may still raise "at least N"; there a
    single invalid step lowers the bound. A step that other processes invalidated is repeated a few times, and dropped
@@ -22,6 +25,7 @@ It keeps no state, so a run resumes from its list of trials. Rules in order of p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -54,7 +58,7 @@ class Purpose(StrEnum):
 
 
 class Ending(StrEnum):
-    """Why a search ended."""
+    """Why a search ended; `IN_PROGRESS` if it has not."""
 
     CONVERGED = "converged"
     NOT_REACHED = "not reached"
@@ -63,6 +67,14 @@ class Ending(StrEnum):
     BUDGET = "budget spent"
     NOTHING_HOLDS = "nothing holds"
     STEPS_DONE = "steps done"
+    IN_PROGRESS = "in progress"
+
+
+def opening(ending: Ending | None) -> str:
+    """Return how a sentence on a search opens; `ending` is None if it was interrupted."""
+    if ending is None:
+        return "Interrupted; so far: "
+    return "So far: " if ending is Ending.IN_PROGRESS else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,7 @@ class Plan:
         confirmations: how many more times the answer has to pass.
         grain: levels are multiples of it if the bracket is wide enough; the room size, to fill all rooms.
         given: measure exactly these levels instead of searching.
+        latency_ms: the strictest SLO on delivery latency, if there is one.
     """
 
     first: int = 200
@@ -85,6 +98,7 @@ class Plan:
     confirmations: int = 2
     grain: int = 1
     given: tuple[int, ...] = ()
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,15 @@ _MAX_TAKEN: Final = 4
 
 _MIN_CORE_SHARE: Final = 0.35
 """Share of its core from which a server's load shows where the core will be full."""
+
+_IDLE_SHARE: Final = 0.8
+"""Share of its core that a server may use at most at a level for which the ramp leaves another one out."""
+
+_FULL_SHARE: Final = 0.85
+"""Share of its core from which a server's core counts as full."""
+
+_MAX_GROWTH: Final = 0.4
+"""Growth of the ramp, relative to the last level, while the core is full."""
 
 _MIN_PART: Final = 0.2
 """Part of the bracket that each further level removes at least."""
@@ -141,7 +164,7 @@ def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: f
 
 def _out_of_time(plan: Plan, trials: Sequence[Trial]) -> Ending:
     found = bounds(trials)
-    is_narrow = found.passes > plan.confirmations and _target(plan, found, None) is None
+    is_narrow = found.passes > plan.confirmations and _target(plan, found, ()) is None
     return _ending(found, is_narrow=is_narrow)
 
 
@@ -198,7 +221,7 @@ def _next_in_bracket(plan: Plan, trials: Sequence[Trial], affordable: int) -> St
     verdicts = verdicts_by_level(trials)
     needed = max(0, 1 + plan.confirmations - found.passes) if found.low else 0
     has_confirmed = confirmed_bounds(trials, plan.confirmations).passes > plan.confirmations
-    target = _target(plan, found, _core_full_at(trials, found.low))
+    target = _target(plan, found, trials)
     if affordable > _reserved(plan, found, needed, has_confirmed=has_confirmed):
         undecided = [users for users, s in level_states(trials).items() if s is LevelState.UNDECIDED]
         if undecided:
@@ -222,24 +245,31 @@ def _reserved(plan: Plan, found: Bounds, needed: int, *, has_confirmed: bool) ->
     return plan.confirmations + (_SPARE if found.high is not None else 0)
 
 
+def _core_share(trials: Sequence[Trial], users: int) -> float | None:
+    """Return the highest share of its core that the server used at a level, if known."""
+    return max((t.core_share for t in trials if t.users == users and t.core_share is not None), default=None)
+
+
 def _core_full_at(trials: Sequence[Trial], users: int) -> float | None:
     """Return the users that would fill the server's core, if its load grows as it did up to a level that held."""
-    shares = [trial.core_share for trial in trials if trial.users == users and trial.core_share is not None]
-    return users / max(shares) if shares and max(shares) >= _MIN_CORE_SHARE else None
+    share = _core_share(trials, users)
+    return users / share if share is not None and share >= _MIN_CORE_SHARE else None
 
 
-def _target(plan: Plan, found: Bounds, full_at: float | None) -> int | None:
+def _target(plan: Plan, found: Bounds, trials: Sequence[Trial]) -> int | None:
     """Return the level that narrows the bracket most; None if it is narrow enough.
 
-    The point where the server's core will be full is a better guess than doubling or halving.
+    The point where the server's core will be full is a better guess than doubling or halving, until it is full.
     """
     if found.high is None:
-        return _further(plan, found.low, full_at)
+        return _further(plan, found.low, trials)
+    full_at = _core_full_at(trials, found.low)
+    is_full = (_core_share(trials, found.low) or 0) >= _FULL_SHARE
     if not found.low or (found.high - found.low) > plan.width * found.low:
         middle = (found.low + found.high) / 2 if found.low else found.high / plan.factor
         if found.low and found.high == found.mixed_at:
             middle = found.high / (1 + plan.width)
-        elif found.low and full_at is not None and found.low < full_at * (1 - plan.width / 2) < found.high:
+        elif not is_full and full_at is not None and found.low < full_at * (1 - plan.width / 2) < found.high:
             margin = _MIN_PART * (found.high - found.low)
             middle = min(max(full_at * (1 - plan.width / 2), found.low + margin), found.high - margin)
         level = _between(plan, found.low, middle, found.high)
@@ -253,19 +283,41 @@ def _above_mixed(plan: Plan, found: Bounds) -> int | None:
     if found.mixed_at is None or found.invalid_at is not None:
         return None
     if found.fails_at is None:
-        return _further(plan, found.mixed_at, None)
+        return _further(plan, found.mixed_at, ())
     if found.fails_at - found.below_fail <= plan.width * found.below_fail:
         return None
     return _between(plan, found.below_fail, (found.below_fail + found.fails_at) / 2, found.fails_at)
 
 
-def _further(plan: Plan, users: int, full_at: float | None) -> int | None:
+def _further(plan: Plan, users: int, trials: Sequence[Trial]) -> int | None:
+    """Return the next level of the ramp; None if the cap is reached."""
     if users >= plan.largest:
         return None
     level = users * plan.factor
-    if full_at is not None:
-        level = min(level, max(full_at * (1 + plan.width / 2), users * (1 + plan.width)))
+    share, full_at = _core_share(trials, users), _core_full_at(trials, users)
+    if share is not None and share * plan.factor**2 <= _IDLE_SHARE:
+        level = users * plan.factor**2
+    elif full_at is not None:
+        steps = _full_levels(trials, users)
+        growth = min(plan.width * 2 ** max(0, steps - 1), _MAX_GROWTH)
+        level = min(level, max(full_at * (1 + plan.width / 2), users * (1 + growth)))
+    level = min(level, users * (1 + _latency_reserve(plan, trials, users)))
     return min(plan.largest, max(users + 1, _round(level, plan.grain)))
+
+
+def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:
+    """Return the relative growth at which the latency of a level would reach its SLO, but at least the plan's width."""
+    latency_ms = max((t.latency_ms for t in trials if t.users == users and t.latency_ms is not None), default=0.0)
+    if plan.latency_ms is None or not latency_ms:
+        return math.inf
+    return max(plan.width, plan.latency_ms / latency_ms - 1)
+
+
+def _full_levels(trials: Sequence[Trial], users: int) -> int:
+    """Return at how many levels up to `users` the server's core was full; all of them have passed."""
+    return sum(
+        (_core_share(trials, level) or 0) >= _FULL_SHARE for level in {t.users for t in trials if t.users <= users}
+    )
 
 
 def _between(plan: Plan, low: int, middle: float, high: int) -> int | None:

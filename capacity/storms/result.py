@@ -15,7 +15,7 @@ from capacity.measure.client_window import quantile_ms
 from capacity.record.step import Verdict
 from capacity.record.storm import StormAnswer, StormRecord
 from capacity.search.bracket import Trial, confirmed_bounds
-from capacity.search.search import Ending, Plan
+from capacity.search.search import Ending, Plan, opening
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +116,7 @@ def storm_answer(
         levels=list(slos),
         storms=list(storms),
         ending=ending.value if ending else "cut short",
-        sentence=("" if ending else "Interrupted; so far: ") + texts.sentence(found.low, found.fails_at),
+        sentence=opening(ending) + texts.sentence(found.low, found.fails_at),
         passes=found.passes,
         confirmations=PLAN.confirmations,
     )

@@ -33,6 +33,7 @@ class Run:
     folder: Path
     mark: str
     errors: str = ""
+    output: str = ""
 
     def await_first_verdict(self) -> None:
         """Read the run's output up to its first step."""
@@ -59,7 +60,7 @@ class Run:
 
     def wait(self) -> int:
         """Wait for the exit code, and check that all of its processes have ended."""
-        _, self.errors = self.process.communicate(timeout=_LONGEST_S)
+        self.output, self.errors = self.process.communicate(timeout=_LONGEST_S)
         assert self.left_behind() == []
         return self.process.returncode
 
@@ -114,8 +115,7 @@ def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     def start(*flags: str, through: Sequence[str] = (), cwd: Path | None = None, command: str = "") -> Run:
         mark = uuid.uuid4().hex
         folder = tmp_path / mark / "report"
-        # A drill keeps no runs.
-        options = [command, "--report", str(folder)] if command else ["--report", str(folder), "--runs", runs_folder]
+        options = [*([command] if command else []), "--report", str(folder), "--runs", runs_folder]
         process = subprocess.Popen(
             [*through, sys.executable, "-m", "capacity", *options, *flags],
             stdout=subprocess.PIPE,

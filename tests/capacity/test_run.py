@@ -45,7 +45,8 @@ def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[...
     assert report.environment.libraries["locust"]
     assert report.sizing is not None
     assert report.sizing.users_per_process == answer.supported_users
-    assert run.runs == ["index.html", f"{report.environment.started_at[:19].replace(':', '-')}-{run.revision}"]
+    pages = ["index.html", "compare.html"]
+    assert run.runs == [*pages, f"{report.environment.started_at[:19].replace(':', '-')}-{run.revision}"]
     for step in report.steps:
         assert (step.expected is None) == (step.window_s is None)
 
@@ -195,7 +196,8 @@ def test_a_plain_peer_without_metrics_is_measured_and_the_report_says_what_is_mi
     run = capacity("--host", plain_peer.url, "--bounded", USERS, *TOLERANT)
     assert run.wait() == 0, run.errors
     assert "no metrics at http://127.0.0.1:" in run.report.missing[0]
-    assert run.runs == ["index.html", f"{run.report.environment.started_at[:19].replace(':', '-')}-{run.revision}"]
+    pages = ["index.html", "compare.html"]
+    assert run.runs == [*pages, f"{run.report.environment.started_at[:19].replace(':', '-')}-{run.revision}"]
     last = run.report.steps[-1]
     assert last.server_loop_lag_p99_ms is None
     assert last.verdict == "pass"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -37,3 +38,9 @@ def test_a_deferred_signal_is_not_lost(interrupts: Interrupts) -> None:
     signal.raise_signal(signal.SIGINT)
     with pytest.raises(InterruptedRunError, match="Ctrl-C"):
         interrupts.enable()
+
+
+def test_code_that_ignores_exceptions_does_not_ignore_a_signal(interrupts: Interrupts) -> None:
+    interrupts.enable()
+    with pytest.raises(InterruptedRunError), contextlib.suppress(Exception):
+        signal.raise_signal(signal.SIGINT)

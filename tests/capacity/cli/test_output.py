@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
 
 from capacity.cli.output import print_answer
 from capacity.model.sizing import Demand, size_for
+from capacity.search.search import Ending
 from tests.capacity import make
+
+if TYPE_CHECKING:
+    from capacity.record.report import RunReport
 
 
 def test_the_answer_names_scenario_and_dialect_and_wraps_with_its_indent() -> None:
@@ -27,3 +32,26 @@ def test_the_answer_names_scenario_and_dialect_and_wraps_with_its_indent() -> No
     print_answer(log, report, Path("report"))
     assert isinstance(log.file, io.StringIO)
     assert report.answer.sentence in log.file.getvalue().splitlines()
+
+
+def printed(report: RunReport) -> list[str]:
+    log = Console(file=io.StringIO(), width=60)
+    print_answer(log, report, Path("report"))
+    assert isinstance(log.file, io.StringIO)
+    return log.file.getvalue().splitlines()
+
+
+def test_the_answer_says_what_to_do_next_and_what_it_costs() -> None:
+    report = make.report(make.converged())
+    sizing = size_for(Demand(10_000, 0.3, 2, 25.0), report.answer, report.steps)
+    lines = printed(msgspec.structs.replace(report, sizing=sizing))
+    assert [line for line in lines if line.startswith("next: ")] == [
+        f"next: {text}" for text in report.answer.next_steps
+    ]
+    assert "  cost: 12 cores x 25 a month = 300 a month, in the currency of --price-per-core" in lines
+
+
+def test_the_command_that_measures_further_is_printed_once() -> None:
+    report = make.report([make.step(100)] * 3, Ending.BUDGET)
+    assert any("--max-duration 300" in text for text in report.answer.next_steps)
+    assert len([line for line in printed(report) if "--max-duration 300" in line]) == 1

@@ -1,19 +1,12 @@
-"""Every option is declared once; the help, the environment and the README follow."""
+"""Every option is declared once; the help, the environment and the documentation follow."""
 
 from __future__ import annotations
 
 import pytest
 
 from capacity.config.options import flag, variable
-from capacity.config.settings import OPTIONS, RUN_OPTIONS, read_settings
+from capacity.config.settings import OPTIONS, read_settings
 from capacity.errors import UsageError
-from tests.tables import rows
-
-
-def test_the_readme_lists_every_option_with_its_default_and_help() -> None:
-    listed = rows("README.md", "### Options of the capacity run")
-    declared = [[flag(name), option.default or "", option.help] for name, option in RUN_OPTIONS.items()]
-    assert listed == declared
 
 
 def test_the_help_names_every_option_and_its_environment_variable(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ def test_the_defaults_search_with_chatting_users_in_rooms_of_twenty() -> None:
         None,
         {"ChattingUser": 1},
     )
-    assert settings.load.arguments() == ["--room-size", "20", "--message-rate", "1", "--timed-share", "0.1"]
+    assert settings.load.arguments() == ["--room-size", "20", "--message-rate", "1", "--timed-share", "0.02"]
     assert [level.text for level in settings.slos] == ["deliver_p99<250ms", "loss<0.1%", "errors<1%"]
 
 
@@ -27,7 +27,7 @@ def test_load_options_are_passed_through_to_locust() -> None:
             "--message-rate",
             "1",
             "--timed-share",
-            "0.1",
+            "0.02",
             "--message-bytes",
             "64",
             "--backoff",
@@ -47,7 +47,7 @@ def test_options_reach_locust_by_its_environment_and_secrets_are_not_among_the_r
         "--message-rate",
         "1",
         "--timed-share",
-        "0.1",
+        "0.02",
         "--origin",
         "https://a",
         "--insecure",
@@ -58,7 +58,7 @@ def test_options_reach_locust_by_its_environment_and_secrets_are_not_among_the_r
         "HOME": "/root",
         "LOCUST_ROOM_SIZE": "20",
         "LOCUST_MESSAGE_RATE": "1",
-        "LOCUST_TIMED_SHARE": "0.1",
+        "LOCUST_TIMED_SHARE": "0.02",
         "LOCUST_ORIGIN": "https://a",
         "LOCUST_HEADER": r'["Cookie: a=\"1\", b=2", "X-Key:2"]',
         "LOCUST_INSECURE": "true",
@@ -93,10 +93,19 @@ def test_an_unusable_dialect_is_refused(arguments: list[str], words: str) -> Non
         read_settings(arguments, {})
 
 
-@pytest.mark.parametrize("name", ["--summary-json", "--junit"])
-def test_a_file_of_the_load_test_is_refused_since_a_capacity_run_has_its_own(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name}: not an option of a capacity run: the results are in report.json"):
-        read_settings([name, "file"], {})
+def test_the_files_of_a_summary_are_those_of_the_run_and_not_of_its_load_test() -> None:
+    settings = read_settings(["--summary-json", "a.json", "--junit", "a.xml"], {})
+    assert (settings.summary_json, settings.junit) == ("a.json", "a.xml")
+    assert not {"summary_json", "junit"} & set(settings.load.given)
+
+
+def test_a_price_needs_the_users_that_it_is_for() -> None:
+    assert read_settings(["--target-users", "9", "--price-per-core", "12.5"], {}).price_per_core == 12.5
+    with pytest.raises(UsageError, match=r"^--price-per-core .*: give --target-users N as well$"):
+        read_settings(["--price-per-core", "12.5"], {})
+    for text in ("0", "-1", "nan", "inf", "25 EUR"):
+        with pytest.raises(UsageError, match=f"--price-per-core: '{text}' is not a positive number"):
+            read_settings(["--target-users", "9", f"--price-per-core={text}"], {})
 
 
 def test_given_slos_replace_the_defaults() -> None:

@@ -14,7 +14,8 @@ from capacity.config.settings_table import (
 
 NAMES = {
     "host", "steps", "bounded", "users_min", "users_max", "max_duration", "settle", "window", "processes", "mix",
-    "work_per_message", "workers", "storm", "target_users", "headroom", "prometheus", "server_pid", "thorough",
+    "work_per_message", "workers", "storm", "target_users", "headroom", "price_per_core", "prometheus", "server_pid",
+    "thorough",
     "interval_width", "confirmations", "load", "headers", "locustfile", "locustfile_hash", "profile", "expect_workers",
     "master_bind_host", "master_bind_port", "worker_timeout",
 }  # fmt: skip
@@ -44,13 +45,14 @@ def test_headroom_is_shown_only_with_target_users() -> None:
 
 def test_resume_may_change_the_length_of_a_run_and_the_additions_to_its_report() -> None:
     of_workers = {"master_bind_host", "master_bind_port", "worker_timeout"}
-    of_a_run = {"max_duration", "users_max", "target_users", "headroom", "server_pid", "profile"}
+    of_a_run = {"max_duration", "users_max", "target_users", "headroom", "price_per_core", "server_pid", "profile"}
     assert of_a_run | of_workers == RESUME_MAY_CHANGE
 
 
 def test_compare_accepts_differences_in_how_a_run_was_measured() -> None:
     assert {
-        "steps", "bounded", "users_min", "users_max", "max_duration", "processes", "target_users", "headroom", "host",
+        "steps", "bounded", "users_min", "users_max", "max_duration", "processes", "target_users", "headroom",
+        "price_per_core", "host",
         "prometheus", "server_pid", "thorough", "interval_width", "confirmations", "profile", "expect_workers",
         "master_bind_host", "master_bind_port", "worker_timeout",
     } == COMPARE_MAY_DIFFER  # fmt: skip

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from benchmarks.processes import BenchmarkError
+from capacity.report.history import saved_runs
 from tests.capacity.drill.deployed import bundled, deployed
 from tests.deploy.conftest import balancer
 from tests.dialects.programs import PROGRAMS
@@ -91,6 +92,8 @@ def test_a_server_that_drains_and_starts_again_drops_every_user_once(
     assert report.answer.headline == f"{USERS} of {USERS}"
     assert f"The command dropped {USERS} of {USERS} chatting users" in report.answer.sentence
     assert "All was as before" in report.answer.sentence
+    assert run.runs[:2] == ["index.html", "compare.html"]
+    assert run.report in [saved.report for saved in saved_runs(run.folder.parent.parent / "runs")]
     page = (run.folder / "report.html").read_text()
     assert "Users, connections and latency during the drill" in page
     assert page.count("<svg") == 2

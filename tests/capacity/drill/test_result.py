@@ -81,6 +81,20 @@ def test_a_page_of_an_interrupted_drill_without_readings_is_complete() -> None:
     assert "Of 100 users at least 100 were in their rooms" in page.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_drills_are_not_compared_as_capacity() -> None:
-    with pytest.raises(UsageError, match="of a drill"):
-        compare([report(record())], [report(record())], 0.1)
+def test_a_drill_is_not_compared_with_a_run_of_another_kind() -> None:
+    with pytest.raises(UsageError, match="one of the reports is of a drill, another is not"):
+        compare([report(record())], [make.report([make.step(100)])], 0.1)
+
+
+def test_drills_are_compared_by_what_their_users_felt() -> None:
+    found = compare([report(record(untouched()))], [report(record())], 0.1)
+    rows = {row.name: (row.before, row.after, row.change) for row in found.rows}
+    assert rows["drill: users dropped"] == ("0", "40", "worse")
+    assert rows["drill: messages missed"] == ("0", "400", "worse")
+    assert not any(name.startswith("capacity") for name in rows)
+    assert found.worse == ()
+
+
+def test_a_drill_that_passed_and_now_fails_is_decisive() -> None:
+    found = compare([report(record())], [report(record(clients=client(6000.0)))], 0.1)
+    assert found.worse == ("drill: verdict: pass before, fail after",)

@@ -48,8 +48,8 @@ def test_a_miss_that_others_do_not_explain_stays_a_fail(figures: dict[str, float
     [
         (DISTURBED, {}, Verdict.PASS),
         (DISTURBED, MISSED, Verdict.FAIL),
-        (DISTURBED, {"workers": (make.worker(cpu=0.99),)}, Verdict.INVALID),
-        (DISTURBED, {"workers": (make.worker(loop_lag_p99_ms=99.0),)}, Verdict.INVALID),
+        (DISTURBED, {"workers": ()}, Verdict.INVALID),
+        (DISTURBED, {"workers": (make.worker(loop_lag_p99_ms=500.0),), **MISSED}, Verdict.INVALID),
         (DISTURBED, {"operations": 0}, Verdict.INVALID),
     ],
 )

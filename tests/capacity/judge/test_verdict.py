@@ -93,6 +93,7 @@ def test_missing_or_unchanged_server_figures_never_pass(figures: dict[str, Any],
     assert verdict(make.server(**figures), lost=11_000, received=400).verdict is Verdict.FAIL
 
 
+SLOW = make.histogram(*[260.0] * 100)
 GENERATOR = "the load generator"
 
 
@@ -115,7 +116,7 @@ GENERATOR = "the load generator"
             Reason(Cause.MISSING, "series", f"{GENERATOR} reports no loop lag", GENERATOR),
         ),
         (
-            {"workers": (make.worker(cpu=0.951),)},
+            {"workers": (make.worker(cpu=0.951),), "latency_intended": SLOW},
             Verdict.INVALID,
             Reason(Cause.GENERATOR, "generator cpu", f"{GENERATOR} used 0.95 of its core, limit 0.92", GENERATOR),
         ),
@@ -125,12 +126,15 @@ GENERATOR = "the load generator"
             Reason(Cause.GENERATOR, "generator users", "the load generator had started 99 of 100 users"),
         ),
         (
-            {"workers": (make.worker(loop_lag_p99_ms=63.0),)},
+            {"workers": (make.worker(loop_lag_p99_ms=63.0),), "latency_intended": SLOW},
             Verdict.INVALID,
             Reason(Cause.GENERATOR, "generator loop lag", f"{GENERATOR}: loop lag p99 63 ms, limit 62 ms", GENERATOR),
         ),
         (
-            {"workers": (make.worker(), make.worker(index=1, host="b", send_lag_p99_ms=64.0))},
+            {
+                "workers": (make.worker(), make.worker(index=1, host="b", send_lag_p99_ms=64.0)),
+                "latency_intended": SLOW,
+            },
             Verdict.INVALID,
             Reason(
                 Cause.GENERATOR,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
-from capacity.model.projection import project
+from capacity.model.projection import project, why_not_projected
 from capacity.report.answer import build_answer
 from capacity.search.search import Ending
 from tests.capacity import make
@@ -69,6 +69,18 @@ def test_disturbed_steps_count_only_if_there_are_too_few_others() -> None:
 
 def test_a_constant_cpu_gives_no_projection() -> None:
     assert project([make.step(n, server_cpu=0.3 - n / 10_000) for n in (100, 200, 400)]) is None
+
+
+def test_a_full_core_below_users_that_passed_gives_no_projection() -> None:
+    """A server that batches more on a full core serves users beyond it."""
+    shares = {200: 0.05, 800: 0.17, 3200: 0.55, 6060: 0.95, 6700: 0.95, 8040: 0.94, 11_260: 0.97}
+    steps = [make.step(users, server_cpu=share) for users, share in shares.items()]
+    assert project(steps) is None
+    assert (
+        why_not_projected(steps)
+        == "a line through the server's CPU reaches a full core below 11 260 users, which passed"
+    )
+    assert project(steps[:4]) is not None
 
 
 def test_a_poor_fit_has_a_warning() -> None:
@@ -140,6 +152,7 @@ def test_a_meaningless_line_has_no_bounds() -> None:
     ("steps", "why"),
     [
         ([make.step(n, server_cpu=None) for n in (100, 200, 400)], "the server's CPU is unknown"),
+        ([make.step(100)], "one level passed, and a line needs 3"),
         ([make.step(100), make.step(200)], "2 levels passed, and a line needs 3"),
         (
             [make.step(100), make.step(200), make.step(400, server_cpu=None)],

@@ -132,7 +132,7 @@ def test_the_arithmetic_is_shown_in_full() -> None:
     sizing = sized(10_000, STEPS)
     assert sizing.arithmetic == [
         "1 400 users held by one process, less 30 % headroom: 980 users a process",
-        "10 000 / 980 = 10.20, so 11 processes; one more, so that one may fail (N+1): 12, a core each",
+        "10 000 / 980 = 10.20, so 11 processes; one more, so that one may fail (N+1): 12",
         "CPU: 10 000 users x 500 us a second each + 12 processes x 20 ms idle = 5.24 cores of work, 44 % of 12 cores",
         "memory: 12 processes x (60 MiB + 909 users x 11.7 KiB) = 845 MiB, sockets' kernel memory not counted",
         "network: 10 000 users x 1.95 KiB/s = 19.1 MiB/s of WebSocket frames (160 Mbit/s)",
@@ -159,7 +159,7 @@ def test_large_costs_are_shown_to_the_last_digit() -> None:
 
 def test_process_is_singular_for_one_and_plural_for_two() -> None:
     assert sized(500, STEPS).arithmetic[1] == (
-        "500 / 980 = 0.51, so 1 process; one more, so that one may fail (N+1): 2, a core each"
+        "500 / 980 = 0.51, so 1 process; one more, so that one may fail (N+1): 2"
     )
     assert "so 2 processes; one more" in sized(1_500, STEPS).arithmetic[1]
 
@@ -169,7 +169,7 @@ def test_several_measured_processes_share_the_users_and_the_idle_cost() -> None:
     sizing = sized(5_000, steps, 0.0, Ending.BUDGET)
     assert sizing.arithmetic == [
         "at least 300 users held by one process, less 0 % headroom: 300 users a process",
-        "5 000 / 300 = 16.67, so 17 processes; one more, so that one may fail (N+1): 18, a core each",
+        "5 000 / 300 = 16.67, so 17 processes; one more, so that one may fail (N+1): 18",
         "CPU: 5 000 users x 500 us a second each + 18 processes x 5 ms idle = 2.59 cores of work, 14 % of 18 cores",
         "memory: 18 processes x (15 MiB + 294 users x 11.7 KiB) = 331 MiB, sockets' kernel memory not counted",
         "network: 5 000 users x 1.95 KiB/s = 9.54 MiB/s of WebSocket frames (80 Mbit/s)",
@@ -253,7 +253,7 @@ def test_a_server_with_unknown_cpu_is_sized_by_users_and_the_sizing_says_what_it
 def test_a_process_that_used_several_cores_needs_as_many() -> None:
     sizing = sized(500, [make.step(users, server_cpu=users / 100) for users in (100, 200, 300)], ending=Ending.BUDGET)
     assert sizing.headline.startswith("at most 4 processes on 3 cores each")
-    assert sizing.arithmetic[1].endswith("(N+1): 4, 3 cores each")
+    assert sizing.arithmetic[1].endswith("(N+1): 4")
     assert "5.00 cores of work, 42 % of 12 cores" in sizing.arithmetic[2]
     noisy = sized(500, [make.step(users, server_cpu=users / 290) for users in (100, 200, 300)], ending=Ending.BUDGET)
     assert noisy.headline.startswith("at most 4 processes on a core each")  # 1.03 cores, by the error of the clocks

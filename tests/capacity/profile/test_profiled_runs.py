@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SERVERS = ROOT / "tests" / "capacity" / "profile" / "servers"
 TOLERANCE = 0.1
 MOST_RUNS = 3  # a busy machine makes a run invalid
-WORK_S = 0.03
+WORK_S = 0.1
 # Long work for each of few messages: on a busy machine, a server that has just woken waits for its core, which the
 # profiler cannot tell from work.
 LOAD = ("--bounded", "4", *TOLERANT, "--message-rate", "1", "--profile")

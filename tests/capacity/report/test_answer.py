@@ -7,6 +7,7 @@ import pytest
 from capacity.config.scenario import Scenario
 from capacity.formatting import about, count
 from capacity.report.answer import UserLoad, build_answer
+from capacity.report.next_steps import Situation
 from capacity.search.search import Ending, Plan
 from tests.capacity import make
 from tests.capacity.pages import render_html
@@ -75,6 +76,20 @@ def test_a_limited_generator_gives_at_least_n_and_a_labelled_projection() -> Non
     assert "at least 1 900 chatting users" in answer.sentence
     assert "At 2 000 the load generator was the limit, not the server" in answer.sentence
     assert "Projected, not measured" in answer.sentence
+    assert answer.confirm_with == "python -m capacity --processes 2"
+
+
+def test_a_machine_without_another_core_is_not_asked_for_one() -> None:
+    question = make.question(situation=Situation(has_core=False))
+    answer = build_answer(question, make.generator_first(), Ending.GENERATOR)
+    assert "; add machines for the load generator (--expect-workers)." in answer.sentence
+    assert answer.confirm_needs == "on a machine with 2 cores for the load generator"
+
+
+def test_without_a_projection_a_limited_generator_gets_one_core_more() -> None:
+    steps = [make.step(100), *make.generator_first()[-2:]]
+    answer = build_answer(make.question(), steps, Ending.GENERATOR)
+    assert answer.projected_users is None
     assert answer.confirm_with == "python -m capacity --processes 2"
 
 

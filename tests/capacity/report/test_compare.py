@@ -5,28 +5,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from capacity.cli.main import main
 from capacity.errors import UsageError
-from capacity.report.compare import Row, compare
+from capacity.report.compare import compare
+from capacity.report.noise import Noise
 from capacity.search.search import Plan
 from tests.capacity import make
+from tests.capacity.compared_runs import run, slower
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from capacity.record.report import RunReport
-    from capacity.record.step import StepRecord
-
-
-def run(*steps: StepRecord, revision: str = "aaa", **settings: Any) -> RunReport:
-    made = make.report(list(steps))
-    environment = msgspec.structs.replace(made.environment, revision=revision)
-    return msgspec.structs.replace(made, environment=environment, settings=made.settings | settings)
-
-
-def slower(factor: float, **figures: Any) -> StepRecord:
-    """Return a step at 400 users with more server CPU for the same deliveries."""
-    return make.step(400, server_cpu=0.22 * factor, **figures)
+    from capacity.report.comparison_rows import Row
 
 
 def row(rows: tuple[Row, ...], name: str) -> Row:
@@ -65,6 +53,17 @@ def test_small_latency_differences_are_ignored_and_large_ones_are_not_decisive()
     assert row(found.rows, "p50").change == ""  # 1.9 ms is less than 2 ms
     assert row(found.rows, "p99").change == "worse"
     assert found.worse == ()
+    assert found.verdict == "not worse by more than 10 %; 1 figure worse, but not decisive"
+
+
+def test_latencies_that_include_lag_of_the_load_generator_are_a_caution() -> None:
+    quiet, lagging = (
+        run(make.step(400)),
+        run(make.step(400, notes=["loop lag p99 80 ms; the latency includes the delay"])),
+    )
+    caution = "the latencies of a run include delays of the load generator"
+    assert caution not in compare([quiet], [quiet], 0.1).flags
+    assert caution in compare([quiet], [lagging], 0.1).flags
 
 
 def test_a_level_that_passed_and_now_fails_is_decisive() -> None:
@@ -119,83 +118,9 @@ def test_other_machines_and_noise_are_flagged() -> None:
     there = msgspec.structs.replace(one, environment=msgspec.structs.replace(one.environment, host="another"))
     noisy = run(make.step(400, server_core_foreign=0.4))
     flags = compare([one, one], [there, noisy], 0.1).flags
-    assert "different machines: the difference may be theirs" in flags
+    lab, other = "lab (2 x Imaginary CPU)", "another (2 x Imaginary CPU)"
+    assert f"different machines: the difference may be theirs: {lab} and {other}" in flags
     assert "the machine was not quiet in every run" in flags
-
-
-@pytest.mark.parametrize(
-    ("revisions", "pairs", "judged"),
-    [
-        (("aaa", "aaa"), 1, False),
-        (("aaa", "bbb"), 1, True),
-        (("aaa-dirty", "aaa-dirty"), 1, True),  # their files may differ
-        (("aaa", "aaa"), 2, True),
-    ],
-)
-def test_one_pair_of_runs_of_the_same_revision_is_not_judged(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], revisions: tuple[str, str], pairs: int, *, judged: bool
-) -> None:
-    one, two = revisions
-    a, b = folders(tmp_path, a=run(slower(1.0), revision=one), b=run(slower(1.5), revision=two))
-    code = main(["compare", ",".join([a] * pairs), ",".join([b] * pairs)])
-    said = capsys.readouterr().out
-    assert code == (99 if judged else 98)
-    assert ("not judged: both runs are of revision aaa" in said) != judged
-    assert ("one pair of runs: noise alone can exceed the tolerance" in " ".join(said.split())) == (pairs == 1)
-    same = main(["compare", a, a])  # not worse, so not judged
-    assert same == 0
-
-
-def test_80_columns_show_every_figure_whole(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    many = [
-        run(*make.converged(), revision="aaa"),
-        run(*make.converged(), make.failing(400), revision="aaa"),
-    ]
-    lower = [
-        make.step(200),
-        *[make.step(12_800, server_cpu=0.9)] * 3,
-        make.failing(400, server_cpu=0.5),
-        *[make.failing(13_900)] * 2,
-    ]
-    after = [run(*lower, revision="bbb"), run(*lower, revision="bbb")]
-    reports = dict(zip("abcd", [*many, *after], strict=True))
-    a, b, c, d = folders(tmp_path, **reports)
-    assert main(["compare", f"{a},{b}", f"{c},{d}"]) == 99
-    said = capsys.readouterr().out
-    assert max(map(len, said.splitlines())) <= 80
-    assert "…" not in said
-    lines = [" ".join(line.split()) for line in said.splitlines()]
-    assert "400 users" in lines
-    assert any(line.startswith("server CPU per delivery 58.1 us 73.5 us 1.69 worse *") for line in lines)
-    assert any(line.startswith("p99 466 ms 1.84 s") for line in lines)
-
-
-def folders(tmp_path: Path, **reports: RunReport) -> list[str]:
-    for name, report in reports.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "report.json").write_bytes(msgspec.json.encode(report))
-    return [str(tmp_path / name) for name in reports]
-
-
-def test_the_command_prints_both_sides_and_ends_with_99_when_worse(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    a, b = folders(tmp_path, a=run(slower(1.0)), b=run(slower(1.5), revision="bbb"))
-    assert main(["compare", a, b]) == 99
-    said = capsys.readouterr().out
-    assert "400 users: server CPU per delivery" in said
-    assert "worse by more than 10 %" in said
-    assert main(["compare", f"{a},{a}", f"{b},{a}", "--tolerance", "60%"]) == 0
-
-
-def test_a_folder_without_a_report_is_one_line_and_exit_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["compare", str(tmp_path), str(tmp_path)]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_bounded_runs_have_no_capacity_to_compare() -> None:
@@ -217,7 +142,7 @@ def of_question(scenario: str, dialect: str = "stampede", **settings: Any) -> Ru
     [
         (
             of_question("ChattingUser=1"),
-            of_question("shop.py: Buyer=2", locustfile="/home/ann/shop.py", mix="Buyer=2"),
+            of_question("shop.py: Buyer=2", locustfile="elsewhere/shop.py", mix="Buyer=2"),
             "different scenario: ChattingUser=1 and shop.py: Buyer=2; compare runs of the same question",
         ),
         (
@@ -262,3 +187,62 @@ def test_a_report_of_an_earlier_version_has_its_scenario_in_the_settings() -> No
     assert compare([earlier], [of_question("ChattingUser=1")], 0.1).worse == ()
     with pytest.raises(UsageError, match="different scenario: ChattingUser=1 and TypingUser=1"):
         compare([earlier], [of_question("TypingUser=1")], 0.1)
+
+
+def of_cpu(*factors: float) -> list[RunReport]:
+    return [run(slower(factor)) for factor in factors]
+
+
+def cpu_row(before: list[RunReport], after: list[RunReport]) -> Row:
+    return row(compare(before, after, 0.1).rows, "server CPU per delivery")
+
+
+def test_a_change_in_all_pairs_is_larger_than_the_spread() -> None:
+    worse = cpu_row(of_cpu(1, 1.05, 0.98), of_cpu(1.2, 1.26, 1.19))
+    assert (worse.change, worse.noise) == ("worse", Noise.BEYOND)
+    assert worse.interval is not None
+    assert 1 < worse.interval[0] < 1.2 < worse.interval[1]
+    better = cpu_row(of_cpu(1.2, 1.26, 1.19), of_cpu(1, 1.05, 0.98))
+    assert (better.change, better.noise) == ("better", Noise.BEYOND)
+
+
+def test_pairs_that_differ_from_each_other_are_within_the_spread_but_still_decisive() -> None:
+    found = compare(of_cpu(1, 1, 1), of_cpu(1.3, 0.95, 1.2), 0.1)
+    noisy = row(found.rows, "server CPU per delivery")
+    assert (noisy.change, noisy.noise, noisy.decides) == ("worse", Noise.WITHIN, True)
+    assert found.changed("worse") == []
+    assert found.worse[0].endswith("34.7 us after; within the spread, measure more pairs")
+
+
+def test_one_run_of_each_side_cannot_tell() -> None:
+    assert cpu_row(of_cpu(1), of_cpu(1.5)).noise is Noise.UNKNOWN
+    lost = row(compare([run(make.step(400))], [run(make.failing(400))], 0.1).rows, "verdict")
+    assert lost.noise is Noise.UNKNOWN
+
+
+def test_one_run_of_each_side_whose_windows_overlap_shows_no_difference() -> None:
+    before, after = run(slower(1), slower(1.4)), run(slower(1.3), slower(1.5))
+    assert cpu_row([before], [after]).noise is Noise.WITHIN
+    apart = run(slower(1.41), slower(1.5))
+    assert cpu_row([before], [apart]).noise is Noise.UNKNOWN
+
+
+@pytest.mark.parametrize("pairs", [1, 3])
+def test_overlapping_intervals_of_the_capacity_show_no_difference(pairs: int) -> None:
+    near = [*[make.step(1300)] * 3, *[make.failing(1450)] * 2]
+    one, two = run(*make.converged()), run(*near)
+    for before, after in ((one, two), (two, one)):
+        found = row(compare([before] * pairs, [after] * pairs, 0.01).rows, "capacity, users")
+        assert (found.noise, found.decides) == (Noise.WITHIN, False)
+
+
+def test_runs_against_different_servers_are_flagged() -> None:
+    one, two = run(make.step(400), host="ws://a.example.org"), run(make.step(400), host="ws://b.example.org")
+    assert "different servers: ws://a.example.org and ws://b.example.org" in compare([one], [two], 0.1).flags
+
+
+def test_every_difference_of_the_question_is_named() -> None:
+    one = of_question("ChattingUser=1", load="--room-size 20")
+    two = of_question("TypingUser=1", "socketio", load="--room-size 10")
+    with pytest.raises(UsageError, match=r"different scenario: .*; different dialect: .*; different load: .*"):
+        compare([one], [two], 0.1)

@@ -124,8 +124,8 @@ def test_every_chart_has_both_sizes_and_a_text_alternative() -> None:
 def test_a_single_level_has_no_charts_because_there_is_nothing_to_compare() -> None:
     assert report_charts(make.report([make.step(100), make.failing(200)]))
     assert report_charts(make.report([make.step(100), make.failing(100)])) == []
-    assert "<figure>" in page_of("interval")
-    assert "<figure>" not in page_of("one step")
+    assert "<figure " in page_of("interval")
+    assert "<figure " not in page_of("one step")
 
 
 def test_an_outlier_does_not_squeeze_its_charts() -> None:
@@ -134,7 +134,7 @@ def test_an_outlier_does_not_squeeze_its_charts() -> None:
     outlier = make.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
     steps = [make.step(200), make.step(400), make.failing(800), make.failing(800), outlier]
     page = render_html(make.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5}))
-    assert page.count("<figure>") >= 5
+    assert page.count("<figure ") >= 5
 
 
 def test_charts_take_their_colours_from_the_page() -> None:
@@ -150,7 +150,7 @@ def test_a_projection_is_labelled_wherever_it_is_shown() -> None:
     assert "projected, not measured" in html
     assert "Projected, not measured" in html
     assert report.answer.projected_users is not None
-    hero = html[html.index('class="number"') : html.index('class="sentence"')]
+    hero = html[html.index('class="number"') : html.index('class="promise"')]
     assert "5" not in re.sub(r"<[^>]*>", "", hero)
 
 

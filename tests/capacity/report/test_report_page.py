@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from capacity.record.report import RunReport
 
-FACTS: Final = ("Users", "Server", "Repeat")
+QUESTIONS: Final = ("How sure", "Why it ends there", "What to do next")
+SIZING: Final = ("For 10\N{NARROW NO-BREAK SPACE}000 users", "What it costs")
 
 PAPER: Final = {"width": 688, "height": 1017}
 """A4 without the page's margins, in CSS pixels."""
@@ -85,7 +86,7 @@ def searched() -> RunReport:
         *[make.step(800)] * 2,
     ]
     report = make.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5})
-    sizing = size_for(Demand(10_000, 0.3), report.answer, report.steps)
+    sizing = size_for(Demand(10_000, 0.3, 2, 25.0), report.answer, report.steps)
     addresses = [f"[2001:db8::{number}]:8443" for number in range(4)]
     pairs = [AddressPair(*pair, 12_000, 11_000, 900) for pair in product(addresses, addresses)]
     further = {"profile": run_profile(), "address_pairs": pairs}
@@ -131,12 +132,38 @@ def test_at_every_width_no_text_is_cut_off_or_overlaps(page: Page, width: int) -
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
-def test_the_first_screen_has_the_answer_the_question_and_how_to_repeat_it(page: Page, width: int, height: int) -> None:
-    page.set_viewport_size({"width": width, "height": height})
-    for element in (".number", ".sentence", *(f'.facts dt:text-is("{name}") + dd' for name in FACTS)):
-        box = page.locator(element).bounding_box()
-        assert box is not None, element
-        assert box["y"] + box["height"] <= height, element
+@pytest.mark.parametrize("name", ["searched", "stormed"])
+def test_the_first_screen_answers_the_questions_of_a_buyer(
+    name: str, chromium: Browser, pages: dict[str, Path], width: int, height: int
+) -> None:
+    asked = QUESTIONS + (SIZING if name == "searched" else ())
+    with chromium.new_context(viewport={"width": width, "height": height}) as context:
+        page = context.new_page()
+        page.goto(pages[name].as_uri())
+        for element in (".number", ".promise", *(f'.questions dt:text-is("{one}") + dd' for one in asked)):
+            box = page.locator(element).bounding_box()
+            assert box is not None, element
+            assert box["y"] + box["height"] <= height, element
+
+
+def test_the_first_screen_of_a_search_can_be_read_alone(chromium: Browser, pages: dict[str, Path]) -> None:
+    with chromium.new_context(viewport={"width": 1280, "height": 800}) as context:
+        page = context.new_page()
+        page.goto(pages["searched"].as_uri())
+        words = " ".join(page.locator(".hero").inner_text().replace("\N{NARROW NO-BREAK SPACE}", " ").split())
+    for part in ("800 chatting users", "99 of 100 messages arrive within a quarter of a second",
+                 "Between 800 and 1 600 users", "19 processes on a core each", "19 cores x 25 a month"):  # fmt: skip
+        assert part in words
+
+
+def test_a_term_leads_to_its_definition_on_the_page(page: Page) -> None:
+    links = page.locator("a.term").all()
+    assert links
+    for link in links:
+        target = page.locator(link.get_attribute("href") or "")
+        assert target.count() == 1, link.inner_text()
+    links[0].click()
+    assert page.locator("dt:target + dd").is_visible()
 
 
 def test_the_contents_lead_to_every_section(page: Page) -> None:
@@ -158,10 +185,9 @@ def test_a_desktop_shows_whole_tables_and_a_phone_a_hint_to_scroll(page: Page) -
     wide = page.evaluate(SCROLLING)
     assert wide
     for label in wide:
-        if label != "Table of numbers of processes":  # so narrow that the shadow at its edge is enough
-            hint = page.locator(f'.hint:has(+ [aria-label="{label}"])')
-            assert hint.is_visible()
-            assert "sideways" in hint.inner_text()
+        hint = page.locator(f'.hint:has(+ [aria-label="{label}"])')
+        assert hint.is_visible()
+        assert "sideways" in hint.inner_text()
 
 
 def test_no_number_has_an_exponent_and_more_received_than_due_is_explained(chromium: Browser, tmp_path: Path) -> None:

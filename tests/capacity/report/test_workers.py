@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capacity.record.worker import WorkerRecord
-from capacity.report.answer import build_answer, trials_of
+from capacity.report.answer import build_answer
 from capacity.search.search import Ending, Plan
+from capacity.search.trials import trials_of
 from tests.capacity import make
 from tests.capacity.pages import render_html
 

@@ -90,11 +90,41 @@ def test_server_cpu_that_predicts_the_limit_saves_steps() -> None:
 
 
 def test_the_ramp_steps_slightly_beyond_the_predicted_full_core() -> None:
-    trials = [Trial(200, PASS, core_share=0.15), Trial(400, PASS, core_share=0.3), Trial(800, PASS, core_share=0.6)]
+    trials = [Trial(200, PASS, core_share=0.25), Trial(400, PASS, core_share=0.3), Trial(800, PASS, core_share=0.6)]
     assert next_move(Plan(grain=20), trials[:2], ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
     assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1400, Purpose.RAMP)
     failed = [*trials, Trial(1400, FAIL, core_share=1.0)]
     assert next_move(Plan(grain=20), failed, ENOUGH_S, STEP_S) == Step(1260, Purpose.BISECT)
+
+
+def test_the_ramp_skips_levels_while_the_core_is_mostly_idle() -> None:
+    trials = [Trial(200, PASS, core_share=0.06)]
+    assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
+    trials.append(Trial(800, PASS, core_share=0.24))
+    assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1600, Purpose.RAMP)
+    assert next_move(Plan(grain=20), [Trial(200, PASS)], ENOUGH_S, STEP_S) == Step(400, Purpose.RAMP)
+
+
+def test_a_full_core_that_still_passes_no_longer_holds_the_ramp_back() -> None:
+    """A server that writes larger batches under load holds far more users than those that first fill its core."""
+    trials, ending, steps = search(Plan(grain=20), knee(14_900), core_share=lambda users: min(0.94, users / 5600))
+    assert ending is Ending.CONVERGED
+    assert [step.users for step in steps if step.purpose is Purpose.RAMP] == [
+        *(200, 800, 3200, 5880, 6560, 7880, 11_040, 15_460)
+    ]
+    assert len(trials) <= 15
+    found = bounds(trials)
+    assert found.fails_at is not None
+    assert found.low <= 14_900 < found.fails_at
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "following"), [(None, 1600), (5.0, 1600), (125.0, 1600), (200.0, 1000), (245.0, 880)]
+)
+def test_the_ramp_steps_less_far_near_the_slo_on_latency(latency_ms: float | None, following: int) -> None:
+    trials = [Trial(800, PASS, latency_ms=latency_ms)]
+    assert next_move(Plan(grain=20, latency_ms=250.0), trials, ENOUGH_S, STEP_S) == Step(following, Purpose.RAMP)
+    assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1600, Purpose.RAMP)
 
 
 @given(
