@@ -1,21 +1,23 @@
-"""The README is up to date: its tables match the code, its commands, options and links exist."""
+"""The README is up to date: short; its commands, options and links exist."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from capacity.config.settings import read_settings
-from capacity.errors import ExitCode
 from stampede.locust.options import OPTIONS
-from stampede.verdict.summary import EXIT_CODES
-from stampede.workload.shapes import DESCRIPTIONS
-from tests.tables import ROOT, rows
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 README = (ROOT / "README.md").read_text()
+CAPACITY = (ROOT / "capacity" / "README.md").read_text()
 COMMANDS = [
     line.partition("#")[0].strip()
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -44,59 +46,33 @@ def test_every_option_of_a_command_exists(command: str) -> None:
     assert all(flag in known for flag in re.findall(r"--?[a-z][a-z-]*", command.partition(module)[2]))
 
 
-def test_the_example_runs_last_longer_than_the_storm_period() -> None:
-    period = next(option.default for option in OPTIONS if option.name == "storm-period")
-    lengths = [int(found) for command in COMMANDS for found in re.findall(r"locust .* -t (\d+)s", command)]
-    assert lengths
-    assert [length for length in lengths if length <= period] == []
-
-
-@pytest.mark.parametrize(("host", "arguments"), re.findall(r'make capacity (?:HOST=(\S+) )?(?:ARGS="(.*?)")', README))
-def test_the_capacity_run_accepts_the_arguments_of_the_examples(host: str, arguments: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "arguments"), re.findall(r'make capacity (?:HOST=(\S+) )?(?:ARGS="(.*?)")', README + CAPACITY)
+)
+def test_the_capacity_run_accepts_the_arguments_of_the_examples(
+    host: str, arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loadtest").symlink_to(ROOT / "loadtest")
+    (tmp_path / "mychat.py").touch()
+    monkeypatch.chdir(tmp_path)
     read_settings([*(["--host", host] if host else []), *(part.strip("'") for part in arguments.split())], {})
 
 
-def test_the_readme_lists_the_options_of_the_capacity_run() -> None:
-    shown, _, passed = help_of("capacity").partition("\nload test:")
-    assert "--message-rate" in passed
-    listed = rows("README.md", "### Options of the capacity run")
-    assert [flag for flag, _, _ in listed] == re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE)
-    words = " ".join(shown.split())
-    assert [text for _, _, text in listed if text not in words] == []
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
-def test_the_readme_lists_the_exit_codes_of_the_capacity_run() -> None:
-    codes = [int(code) for code, _ in rows("README.md", "### Exit codes of the capacity run")]
-    assert codes == sorted(code.value for code in ExitCode)
+def test_the_locustfile_of_the_readme_is_that_of_the_tutorial() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert f"```python\n{block}```" in (ROOT / "docs/tutorial/first-scenario.md").read_text()
 
 
-def test_the_readme_lists_the_options_of_the_load_test() -> None:
-    expected = [
-        [f"--{option.name}", "" if option.default in (None, "") else str(option.default), option.help]
-        for option in OPTIONS
-    ]
-    assert rows("README.md", "### Options of the load test") == expected
-
-
-def test_the_readme_lists_the_exit_codes_of_the_load_test() -> None:
-    listed = {int(code): text.replace("`", "") for code, text in rows("README.md", "### Exit codes of the load test")}
-    assert listed == {code: text.replace("`", "") for code, text in EXIT_CODES.items()}
-
-
-def test_the_readme_lists_the_shapes_of_the_load_test() -> None:
-    listed = {name: text.replace("`", "") for name, text in rows("README.md", "### Shapes")}
-    assert listed == {shape.value: text.replace("`", "") for shape, text in DESCRIPTIONS.items()}
-
-
-def test_the_readme_lists_the_user_classes_and_their_weights() -> None:
-    listed = {name: int(weight) for name, weight, _ in rows("README.md", "## The load test")}
-    found = {}
-    for path in (ROOT / "loadtest").glob("[!_]*.py"):
-        for name, weight in re.findall(
-            r"class (\w+)\(.*?^    weight = (\d+)", path.read_text(), re.DOTALL | re.MULTILINE
-        ):
-            found[name] = int(weight)
-    assert listed == found
+def test_the_page_of_the_load_test_shows_runs_longer_than_the_storm_period() -> None:
+    period = next(option.default for option in OPTIONS if option.name == "storm-period")
+    page = (ROOT / "docs/reference/load-test.md").read_text()
+    lengths = [int(found) for found in re.findall(r"locust .* -t (\d+)s", page + README)]
+    assert lengths
+    assert [length for length in lengths if length <= period] == []
 
 
 def test_every_image_exists_and_is_small() -> None:

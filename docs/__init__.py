@@ -1,0 +1,1 @@
+"""The documentation site: pages in Markdown, and the extension of Sphinx that completes them."""

@@ -1,0 +1,1 @@
+"""Pictures of programs in a terminal, as SVG: `python -m docs.terminal`."""
