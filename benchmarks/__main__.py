@@ -138,9 +138,10 @@ def _publish(results: Mapping[str, Results], folder: Path, documents: Path) -> N
     if missing:
         print(f"The documents are not updated: {missing}.", file=sys.stderr)
         return
-    goals, comparison = report.against_goals(results), report.side_by_side(results)
-    report.replace_between_markers(documents / "README.md", f"{goals}\n\n{report.method(results)}")
-    report.replace_between_markers(documents / "benchmarks" / "README.md", f"{comparison}\n\n{report.method(results)}")
+    method = report.method(results)
+    report.replace_between_markers(documents / "README.md", f"{report.of_the_readme(results)}\n\n{method}")
+    tables = f"{report.against_goals(results)}\n\n{report.side_by_side(results)}"
+    report.replace_between_markers(documents / "benchmarks" / "README.md", f"{tables}\n\n{method}")
     (documents / "benchmarks" / CHART).write_bytes(image)
 
 

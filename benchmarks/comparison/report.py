@@ -8,7 +8,7 @@ from benchmarks.comparison.servers import BUN, NODE_WS, OURS, SERVERS
 from benchmarks.comparison.workloads import WORKLOADS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from benchmarks.comparison.results import Results, Spread
@@ -18,6 +18,14 @@ BEGIN: Final = "<!-- bench: made by make bench -->"
 END: Final = "<!-- bench: end -->"
 SERVERS_WITH_GOALS: Final = (OURS, BUN, NODE_WS)
 """The servers that the goals refer to."""
+README_ROWS: Final = {
+    ("big", "granted_per_s"): "200 clients in 2 rooms, saturated",
+    ("tens", "per_cpu_s"): "200 clients in 20 rooms, saturated",
+    ("pairs", "per_cpu_s"): "200 clients in 100 rooms, 15 000/s",
+    ("latency", "latency_p99_ms"): "200 clients in 2 rooms, 50 000/s: p99",
+    ("crowd", "connects_per_s"): "10 000 clients connect",
+}
+"""The rows of the main README, by workload and figure, with titles that need no row above them."""
 ROUNDS: Final = 5
 """Rounds that a figure needs before it goes into a document."""
 
@@ -32,13 +40,27 @@ def rows(results: Mapping[str, Results]) -> Iterator[tuple[Row, Results]]:
 
 def against_goals(results: Mapping[str, Results]) -> str:
     """Return the table of our figures, with their ratios to Bun and Node `ws` and the goals."""
+    return _against_goals((row.title, row, found) for row, found in rows(results))
+
+
+def of_the_readme(results: Mapping[str, Results]) -> str:
+    """Return the five rows of this table that the main README has."""
+    return _against_goals(
+        (title, row, results[key])
+        for (key, figure), title in README_ROWS.items()
+        for row in WORKLOADS[key].rows
+        if row.figure == figure and key in results
+    )
+
+
+def _against_goals(shown: Iterable[tuple[str, Row, Results]]) -> str:
     lines = _head("workload", "Stampede", f"over {SERVERS[BUN].title}", f"over {SERVERS[NODE_WS].title}", "goal")
-    for row, found in rows(results):
+    for title, row, found in shown:
         ratios = {other: found.ratio(OURS, other, row.figure) for other in (BUN, NODE_WS)}
         cells = [f"{ratio.show('.2f')} x" if ratio else "-" for ratio in ratios.values()]
         ours = found.spread(OURS, row.figure)
         figure = f"{_figure(ours, row)} {row.unit}" if ours else "no valid round"
-        lines.append(f"| {row.title} | {figure} | {' | '.join(cells)} | {_goal(row, ours, ratios)} |")
+        lines.append(f"| {title} | {figure} | {' | '.join(cells)} | {_goal(row, ours, ratios)} |")
     return "\n".join(lines)
 
 

@@ -82,6 +82,26 @@ def test_a_goal_is_met_or_missed_by_the_median() -> None:
     assert "\N{LESS-THAN OR EQUAL TO} 1 x Bun: **missed**" in report.against_goals({"latency": less})
 
 
+def test_the_readme_has_five_rows_with_titles_of_their_own() -> None:
+    everything = complete_results()
+    shown = report.of_the_readme(everything).splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in shown[2:]] == list(report.README_ROWS.values())
+    assert len(report.README_ROWS) == 5
+    assert len({tuple(line.split(" | ")[1:]) for line in shown} & _cells(report.against_goals(everything))) >= 2
+
+
+def _cells(table: str) -> set[tuple[str, ...]]:
+    return {tuple(line.split(" | ")[1:]) for line in table.splitlines()}
+
+
+def test_the_committed_readme_has_the_rows_of_the_committed_table() -> None:
+    whole = _cells((ROOT / "benchmarks" / "README.md").read_text())
+    text = (ROOT / "README.md").read_text()
+    for title in report.README_ROWS.values():
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {title} | ")]
+        assert tuple(line.split(" | ")[1:]) in whole, title
+
+
 def test_a_goal_without_another_server_is_compared_with_our_figure() -> None:
     idle = results([7 * 1024], [1024], "crowd", "rss_bytes_each")
     assert "7.0 KB" in report.against_goals({"crowd": idle})
