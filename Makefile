@@ -5,9 +5,10 @@ ARGS ?=
 HOST ?=
 export HOST
 BIN := .venv/bin
+DOCS ?= .cache/docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve capacity loadtest stack dashboards preview test mutants lint bench soak cluster-demo
+.PHONY: help install serve capacity loadtest stack dashboards preview test mutants lint docs bench soak cluster-demo
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,10 @@ lint: install ## run ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
 	@$(BIN)/mypy
+
+docs: install ## build the documentation site: .cache/docs/index.html
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir $(DOCS)-doctrees docs $(DOCS)
+	@echo 'the documentation is in $(DOCS)/index.html'
 
 bench: install ## compare with other servers, about 20 minutes; a part: ARGS="--workloads big --servers bun"
 	@.ci/system-packages node npm

@@ -23,6 +23,7 @@ pytest_plugins = [
     "tests.deploy.fixtures",
     "tests.dialects.broker_fixtures",
     "tests.dialects.fixtures",
+    "tests.docs.fixtures",
     "tests.promises.rest_fixtures",
     "tests.server.cluster.fixtures",
     "tests.server.fixtures",
