@@ -23,8 +23,8 @@ from tests.capacity.judge.judging import SLOS, is_generator_limited, verdict
 @pytest.mark.parametrize(
     ("worker", "latency_ms"),
     [
-        ({"cpu": 0.95}, 5000.0),
-        ({"cpu": 0.95, "loop_lag_p99_ms": 80.0}, 5000.0),
+        ({"cpu": 0.95}, 255.0),
+        ({"cpu": 0.95, "loop_lag_p99_ms": 80.0}, 400.0),
         ({"loop_lag_p99_ms": 80.0}, 400.0),
         ({"send_lag_p99_ms": 80.0}, 400.0),
     ],
@@ -72,11 +72,21 @@ def test_a_delay_that_no_measured_latency_includes_makes_the_step_invalid(
     assert is_generator_limited(found)
 
 
-def test_lag_that_does_not_explain_the_miss_is_noted() -> None:
-    workers = (make.worker(cpu=0.35, loop_lag_p99_ms=190.0, send_lag_p99_ms=150.0),)
+@pytest.mark.parametrize(
+    ("cpu", "notes"), [(0.35, ["loop lag p99 190 ms"]), (0.99, ["used 0.99 of its core", "loop lag p99 190 ms"])]
+)
+def test_cpu_and_lag_that_do_not_explain_the_miss_are_noted(cpu: float, notes: list[str]) -> None:
+    workers = (make.worker(cpu=cpu, loop_lag_p99_ms=190.0),)
     found = verdict(workers=workers, latency_intended=make.histogram(*[3250.0] * 100))
     assert found.verdict is Verdict.FAIL
-    assert "loop lag p99 190 ms" in found.notes[0]
+    for note, text in zip(found.notes, notes, strict=True):
+        assert text in note
+        assert note.endswith("; the lag does not explain the failure")
+
+
+def test_a_full_core_explains_missing_deliveries() -> None:
+    assert verdict(workers=(make.worker(),), received=9000).verdict is Verdict.FAIL
+    assert verdict(workers=(make.worker(cpu=0.95),), received=9000).verdict is Verdict.INVALID
 
 
 def test_lag_does_not_explain_a_tenth_of_missing_deliveries_after_six_seconds() -> None:
@@ -112,7 +122,7 @@ def test_a_server_to_which_no_worker_is_connected_fails() -> None:
 
 
 def test_cpu_at_its_limit_is_over_it() -> None:
-    late = make.histogram(*[2000.0] * 100)
+    late = make.histogram(*[255.0] * 100)
     assert verdict(workers=(make.worker(cpu=0.92),), latency_intended=late).reasons[0].signal == "generator cpu"
     assert verdict(workers=(make.worker(cpu=0.919),), latency_intended=late).verdict is Verdict.FAIL
 

@@ -116,7 +116,7 @@ GENERATOR = "the load generator"
             Reason(Cause.MISSING, "series", f"{GENERATOR} reports no loop lag", GENERATOR),
         ),
         (
-            {"workers": (make.worker(cpu=0.951),), "latency_intended": SLOW},
+            {"workers": (make.worker(cpu=0.951, loop_lag_p99_ms=20.0),), "latency_intended": SLOW},
             Verdict.INVALID,
             Reason(Cause.GENERATOR, "generator cpu", f"{GENERATOR} used 0.95 of its core, limit 0.92", GENERATOR),
         ),
