@@ -76,11 +76,21 @@ def compiled(name: str) -> Path:
     return install_once(f"epoll-{name}", source.read_bytes(), compile_into) / name
 
 
-def epoll(url: str, load: GeneratorLoad, _folder: Path) -> Command:
-    """Return the command of the reader in C, after compiling it."""
+def host_and_port(url: str) -> tuple[str, str]:
+    """Return the first two arguments of the programs in C."""
     host, _, port = url.removeprefix("ws://").rpartition(":")
+    return host, port
+
+
+def chat_command(url: str, load: GeneratorLoad, *mode: str) -> list[str]:
+    """Return the command of the chat load in C, after compiling it."""
     numbers = (load.clients, load.rooms, load.rate, load.seconds)
-    return Command([str(compiled("chat")), host, port, *map(str, numbers)], _read_epoll)
+    return [str(compiled("chat")), *host_and_port(url), *map(str, numbers), *mode]
+
+
+def epoll(url: str, load: GeneratorLoad, _folder: Path) -> Command:
+    """Return the command of the reader in C, which measures no latency."""
+    return Command(chat_command(url, load), _read_epoll)
 
 
 def _read_epoll(out: str) -> Reported:

@@ -6,24 +6,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from benchmarks.command import command_parser, with_exit_code
-from benchmarks.comparison.servers import BUN, NODE_WS, OURS, SERVERS
-from benchmarks.generators.commands import compiled
+from benchmarks.comparison.servers import OURS, SERVERS
+from benchmarks.generators.commands import compiled, host_and_port
+from benchmarks.generators.turns import in_turns, loaded, ratio
 from benchmarks.load.connect_storm import CONCURRENT_HANDSHAKES, raise_open_file_limit
-from benchmarks.processes import BenchmarkError, cpu_seconds, pinned, running, separate_cpus
+from benchmarks.processes import BenchmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_COMPARED: Final = (OURS, BUN, NODE_WS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +30,29 @@ class Storm:
     cpu_us: float
 
 
+def storm_command(url: str, clients: int, concurrent: int) -> list[str]:
+    """Return the command of a storm, after compiling the program."""
+    return [str(compiled("connects")), *host_and_port(url), str(clients), str(concurrent)]
+
+
 def measure(key: str, clients: int) -> Storm:
     """Start a server, and connect so many clients to it.
 
     Raises:
         BenchmarkError: the server did not start, or refused a client.
     """
-    cpus = separate_cpus()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(SERVERS[key].command(Path(folder)), cpus[0] if cpus else None) as server,
-        pinned(cpus[1] if cpus else None),
-    ):
-        host, _, port = server.url.removeprefix("ws://").rpartition(":")
-        command = [str(compiled("connects")), host, port, str(clients), str(CONCURRENT_HANDSHAKES)]
-        before = cpu_seconds(server.process.pid)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
-        if done.returncode:
-            raise BenchmarkError(f"{SERVERS[key].title}: {done.stderr.strip()}")
-        used = cpu_seconds(server.process.pid) - before
-    return Storm(clients / json.loads(done.stdout)["seconds"], 1e6 * used / clients)
+    out, used = loaded(key, lambda url: storm_command(url, clients, CONCURRENT_HANDSHAKES))
+    return Storm(clients / json.loads(out)["seconds"], 1e6 * used / clients)
 
 
 def table(found: Mapping[str, Sequence[Storm]]) -> str:
     """Return the medians, and the ratio of our rate to each server's in the same round, as a Markdown table."""
     lines = ["| server | connects/s | CPU of a connect | our rate over it |", "|---|---:|---:|---:|"]
+    rates = {key: [storm.per_s for storm in storms] for key, storms in found.items()}
     for key, storms in found.items():
-        ratios = sorted(ours.per_s / other.per_s for ours, other in zip(found[OURS], storms, strict=True))
         lines.append(
-            f"| {SERVERS[key].title} | {median(storm.per_s for storm in storms):,.0f} "
-            f"| {median(storm.cpu_us for storm in storms):.0f} us "
-            f"| {median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) |"
+            f"| {SERVERS[key].title} | {median(rates[key]):,.0f} "
+            f"| {median(storm.cpu_us for storm in storms):.0f} us | {ratio(rates[OURS], rates[key])} |"
         )
     return "\n".join(lines)
 
@@ -79,11 +67,7 @@ def main(arguments: Sequence[str] | None) -> None:
     if options.rounds < 1 or options.clients < 1:
         raise BenchmarkError("--rounds and --clients must be at least 1")
     raise_open_file_limit(options.clients)
-    found: dict[str, list[Storm]] = {key: [] for key in _COMPARED}
-    for _ in range(options.rounds):
-        for key in _COMPARED:
-            found[key].append(measure(key, options.clients))
-    print(table(found))
+    print(table(in_turns(options.rounds, lambda key: measure(key, options.clients))))
 
 
 if __name__ == "__main__":

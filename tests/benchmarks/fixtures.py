@@ -1,7 +1,8 @@
-"""Fixtures that start the plain Node `ws` server; loaded by tests/conftest.py."""
+"""Fixtures of the benchmarks, loaded by tests/conftest.py: the plain Node `ws` server, and a compiler."""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,13 @@ from tests.metrics.fixtures import skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture
+def compiler() -> None:
+    """Skip the test without a compiler for C."""
+    if shutil.which("cc") is None:
+        skip_or_fail("cc not found (Debian: apt-get install --no-install-recommends gcc libc6-dev)")
 
 
 @pytest.fixture(scope="session")

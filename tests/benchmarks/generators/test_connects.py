@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.comparison.servers import BUN, OURS
-from benchmarks.generators.commands import compiled
-from benchmarks.generators.connects import Storm, measure, table
-from tests.metrics.fixtures import skip_or_fail
+from benchmarks.generators.connects import Storm, measure, storm_command, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,16 +16,11 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 
-@pytest.fixture(autouse=True)
-def _compiler() -> None:
-    if shutil.which("cc") is None:
-        skip_or_fail("cc is not installed")
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 def storm(url: str, clients: int) -> subprocess.CompletedProcess[str]:
-    host, _, port = url.removeprefix("ws://").rpartition(":")
-    command = [str(compiled("connects")), host, port, str(clients), "10"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(storm_command(url, clients, 10), capture_output=True, text=True, check=False)
 
 
 def test_every_client_of_the_storm_is_a_connection_of_the_server(server: RunningServer) -> None:

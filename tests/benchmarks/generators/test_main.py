@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import urllib.request
 from contextlib import contextmanager
@@ -24,7 +23,6 @@ from benchmarks.generators.__main__ import (
 )
 from benchmarks.generators.commands import GeneratorLoad, epoll
 from benchmarks.processes import BenchmarkError, running
-from tests.metrics.fixtures import skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,13 +52,6 @@ def delivered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(generators, "running", counting)
     return counts
-
-
-@pytest.fixture
-def compiler() -> None:
-    """Skip the test without a compiler for C."""
-    if shutil.which("cc") is None:
-        skip_or_fail("cc not found (Debian: apt-get install --no-install-recommends gcc libc6-dev)")
 
 
 @pytest.mark.parametrize("name", [OURS, SAMPLED, K6, LOCUST])
