@@ -213,7 +213,7 @@ def test_clients_can_connect_with_tls(tmp_path: Path) -> None:
     both.write_bytes(authority.certificate.read_bytes() + authority.key.read_bytes())
     with launch() as server, balancer(address(server), BALANCER_CERTIFICATE=str(both)) as front:
         url = front.url.replace("ws://", "wss://")
-        with connect(url, ssl=authority.trust, open_timeout=SECONDS, close_timeout=SECONDS) as client:
+        with connect(url, ssl=authority.trust_of_threads, open_timeout=SECONDS, close_timeout=SECONDS) as client:
             assert json.loads(client.recv(timeout=SECONDS))["type"] == "connected"
             assert isinstance(client.socket, ssl.SSLSocket)
 

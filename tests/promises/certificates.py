@@ -15,7 +15,10 @@ class Authority:
     """Writes certificates and keys to two files.
 
     Attributes:
-        trust: TLS context of a client that trusts them; `trusted` is the file of the authority's own certificate.
+        trust: TLS context of a client that trusts them.
+        trust_of_threads: the same for clients that read in one thread and write in another, such as the synchronous
+            client of websockets.
+        trusted: file of the authority's own certificate.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,8 +27,12 @@ class Authority:
         self.key = folder / "key.pem"
         self.trusted = folder / "authority.pem"
         self._authority.cert_pem.write_to_path(str(self.trusted))
-        self.trust = ssl.create_default_context()
-        self._authority.configure_trust(self.trust)
+        self.trust, self.trust_of_threads = ssl.create_default_context(), ssl.create_default_context()
+        for context in (self.trust, self.trust_of_threads):
+            self._authority.configure_trust(context)
+        # OpenSSL allows no concurrent calls for one connection: a write is lost while a read handles the session
+        # tickets of TLS 1.3.
+        self.trust_of_threads.maximum_version = ssl.TLSVersion.TLSv1_2
         self.issue()
 
     @property

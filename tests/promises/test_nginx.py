@@ -50,7 +50,7 @@ def port(authority: Authority, server: ServerProcess) -> Iterator[int]:
 def through(port: int, authority: Authority, **headers: str) -> ClientConnection:
     return connect(
         f"wss://127.0.0.1:{port}/ws/chat",
-        ssl=authority.trust,
+        ssl=authority.trust_of_threads,
         additional_headers=headers,
         open_timeout=SECONDS,
         close_timeout=SECONDS,
@@ -120,7 +120,10 @@ def test_no_log_contains_a_token(authority: Authority, server: ServerProcess, *,
     backend = server.url.removeprefix("ws://") if is_there else f"127.0.0.1:{free_port()}"
     with nginx(folder, backend) as running:
         url = f"127.0.0.1:{running.port}/ws/chat?token=SECRET"
-        with suppress(InvalidStatus), connect(f"wss://{url}", ssl=authority.trust, open_timeout=SECONDS) as client:
+        with (
+            suppress(InvalidStatus),
+            connect(f"wss://{url}", ssl=authority.trust_of_threads, open_timeout=SECONDS) as client,
+        ):
             receive(client, "connected")
         request = urllib.request.Request(f"https://{url}", headers={"Referer": f"https://{url}"})
         with pytest.raises(urllib.error.HTTPError):

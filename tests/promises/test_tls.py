@@ -40,7 +40,11 @@ def server(authority: Authority) -> Iterator[ServerProcess]:
 
 def secure(server: ServerProcess, authority: Authority, path: str = "/ws/chat") -> ClientConnection:
     return connect(
-        server.url + path, ssl=authority.trust, open_timeout=SECONDS, close_timeout=SECONDS, ping_interval=None
+        server.url + path,
+        ssl=authority.trust_of_threads,
+        open_timeout=SECONDS,
+        close_timeout=SECONDS,
+        ping_interval=None,
     )
 
 
