@@ -208,12 +208,13 @@ class WebLocust:
             return bytes(answer.read())
 
     def start_test(self, users: int) -> None:
-        """Start a test and wait until Locust says that it runs.
+        """Start a test and wait until Locust's page would show it.
 
-        Locust answers before that. A page that is opened meanwhile shows the form for a new test.
+        The page takes the state from the statistics, which Locust repeats for some seconds. A page that is opened
+        meanwhile shows the form for a new test, and stays there.
         """
         self.post("/swarm", user_count=users, spawn_rate=users)
-        self.until(lambda now: now["state"] in {"spawning", "running"})
+        self.until(lambda _: json.loads(self.get("/stats/requests"))["state"] in {"spawning", "running"})
 
     def metrics(self, port: int) -> bytes:
         """Return the page of Prometheus metrics at `--prometheus-port`."""
