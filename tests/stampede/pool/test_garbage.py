@@ -34,17 +34,24 @@ def connections() -> Iterator[list[object]]:
     assert gc.get_threshold() == threshold
 
 
-def frozen_after(polls: int) -> int:
-    """Return the number of frozen objects after at least so many polls."""
-    for _ in range(polls):
+def poll(times: int) -> None:
+    """Let the freezer poll at least so many times."""
+    for _ in range(times):
         gevent.sleep(0.002)
-    return gc.get_freeze_count()
+
+
+def are_frozen(objects: list[list[None]]) -> bool:
+    """Return whether all of these objects are frozen, or none; their number alone falls whenever others are freed."""
+    considered = {id(each) for each in gc.get_objects()}  # frozen objects are not in it
+    (answer,) = {id(each) not in considered for each in objects}
+    return answer
 
 
 def test_nothing_is_frozen_with_few_connections(connections: list[object]) -> None:
     threshold = gc.get_threshold()
     connections += range(2)
-    assert frozen_after(20) == 0
+    poll(20)
+    assert gc.get_freeze_count() == 0
     assert gc.get_threshold() == threshold
 
 
@@ -53,25 +60,26 @@ def test_objects_are_frozen_while_the_number_of_connections_grows_and_shortly_af
     until(lambda: gc.get_freeze_count() > 0)
     assert gc.get_threshold()[0] == garbage._NEW_OBJECTS
     joined = [[None] for _ in range(100)]
-    frozen = gc.get_freeze_count()
-    until(lambda: gc.get_freeze_count() >= frozen + len(joined))
-    frozen = frozen_after(30)
+    until(lambda: are_frozen(joined))
+    poll(30)
     late = [[None] for _ in range(100)]
-    assert frozen_after(30) == frozen
+    poll(30)
+    assert not are_frozen(late)
     connections.append(3)
-    until(lambda: gc.get_freeze_count() >= frozen + len(late))
+    until(lambda: are_frozen(late))
 
 
 def test_connections_that_replace_others_are_not_frozen_unless_a_new_test_starts(connections: list[object]) -> None:
     connections += range(4)
-    frozen = frozen_after(30)
-    assert frozen > 0
+    poll(30)
+    assert gc.get_freeze_count() > 0
     del connections[3:]
-    frozen_after(5)
+    poll(5)
     replacement = [[None] for _ in range(100)]
     connections.append(0)
-    assert frozen_after(30) == frozen
+    poll(30)
+    assert not are_frozen(replacement)
     connections.clear()
-    frozen_after(5)
+    poll(5)
     connections += range(3)
-    until(lambda: gc.get_freeze_count() >= frozen + len(replacement))
+    until(lambda: are_frozen(replacement))
