@@ -19,6 +19,7 @@ from stampede.locust.settings import OptionError, read_settings
 from stampede.locust.web.start_form import check, fields_named_in
 from stampede.websocket.errors import ClientError
 from tests.stampede.fixtures import TIMEOUT
+from tests.stampede.locust.web.pages import expect_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,6 +216,7 @@ def test_a_refused_change_of_a_running_test_keeps_its_dialog_open_with_the_reaso
         page = context.new_page()
         page.set_default_timeout(TIMEOUT * 1000)
         page.goto(web._url)
+        expect_settled(page)
         page.get_by_role("button", name="Edit").click()
         page.get_by_text("Custom parameters").click()
         rate, users = page.locator("input[name=messageRate]"), page.locator("input[name=userCount]")

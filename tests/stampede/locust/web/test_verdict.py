@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from stampede.locust.web.verdict import verdict_html, verdict_line, with_section
 from tests.stampede.fixtures import TIMEOUT, storm_is_over
+from tests.stampede.locust.web.pages import expect_settled
 from tests.stampede.verdict.summaries import result
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def test_the_verdict_is_on_the_page_while_a_run_lasts_and_until_the_next_one(
     page.get_by_role("tab", name="Storms").click()
     expect(section).to_be_hidden()
     page.reload()
+    expect_settled(page)
     page.get_by_role("tab", name="Verdict").click()
     assert texts(page) == after_the_run
     assert_report_is_equal(web, page, tmp_path / "report.html")
