@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from stampede.client.occupancy import Occupancy
 from stampede.client.stamp_table import StampTable, stamps_of_frames
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class ClientContext:
         on_error: called with an exception that a callback of a scenario raised.
         is_draining: whether the end of the test has begun: clients begin nothing more, and count nothing as failed.
         in_progress: requests, uploads and messages over HTTP that wait for the server.
-        membership_changes: how often a client has begun to join a room, has joined it, or has left it.
+        occupancy: the clients that are in their rooms.
         storm: the storm in progress, which times the deliveries to unaffected users; None when there is none.
         rng: for the content of uploaded files.
     """
@@ -46,7 +47,7 @@ class ClientContext:
         "is_draining",
         "join_grace",
         "measures",
-        "membership_changes",
+        "occupancy",
         "on_error",
         "origin",
         "padding",
@@ -73,7 +74,8 @@ class ClientContext:
         self.on_error = on_error
         self.join_grace = join_grace
         self.is_draining = False
-        self.in_progress = self.membership_changes = 0
+        self.in_progress = 0
+        self.occupancy = Occupancy()
         self.storm: Storm | None = None
         self.rng = Random(origin)
         self.stamps = StampTable(dialect.find_stamp)

@@ -40,6 +40,8 @@ class Chat(Protocol):
     def connection(self) -> Connection | None: ...
     @property
     def conversation(self) -> Conversation: ...
+    @property
+    def is_ready(self) -> bool: ...
 
     def membership_in(self, room: str | None) -> Membership | None:
         """Return the membership of a room, or of the first room; None while the client is not in it."""
@@ -58,12 +60,13 @@ class Rooms:
         unconfirmed: joins that the server has not confirmed yet, and that do not count as successful without that.
     """
 
-    __slots__ = ("_chat", "_context", "_handler", "unconfirmed")
+    __slots__ = ("_chat", "_context", "_counts_as_ready", "_handler", "unconfirmed")
 
     def __init__(self, chat: Chat, handler: MessageHandler, context: ClientContext) -> None:
         self._chat = chat
         self._handler = handler
         self._context = context
+        self._counts_as_ready = False
         self.unconfirmed = 0
 
     def enter(self, rooms: list[Room], timeout: float, prepare: Prepare = _do_nothing) -> bool:
@@ -121,13 +124,13 @@ class Rooms:
 
     def _join(self, room: Room, address: str, timeout: float, prepare: Prepare, *, is_new: bool) -> bool:
         membership = room.enter(address)
-        self._context.membership_changes += 1
         confirms = self._context.dialect.acknowledges_joins
         if is_new and not confirms:  # otherwise, deliveries of an earlier membership may arrive
             membership.on_early_delivery = partial(self._assume_joined, membership)
         self._handler.memberships[room.number] = membership
         if self._handler.membership is None:
             self._handler.membership = membership
+        self._update_ready()
 
         def is_answer(event: Event) -> bool:
             if isinstance(event, Joined):
@@ -164,8 +167,9 @@ class Rooms:
         """Record a confirmed join, at the moment at which the confirmation arrives."""
         if self._handler.memberships.get(membership.room.number) is membership and not membership.joined:
             self.unconfirmed -= 1
-            self._context.membership_changes += 1
             membership.confirm_join()
+            self._context.occupancy.joined(membership.room)
+            self._update_ready()
             self._chat.resume_writing()
 
     def _assume_joined(self, membership: Membership) -> None:
@@ -207,10 +211,20 @@ class Rooms:
         """End one membership of a connection that stays open."""
         self.end(membership, closed_cleanly=closed_cleanly)
         self._handler.membership = next(iter(self._handler.memberships.values()), None)
+        self._update_ready()
 
     def end(self, membership: Membership, *, waited_for: list[int] | None = None, closed_cleanly: bool) -> int:
         """End a membership; the arguments and the result are those of `Membership.leave`."""
         del self._handler.memberships[membership.room.number]
-        self.unconfirmed -= not membership.joined
-        self._context.membership_changes += 1
-        return membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)
+        was_joined = membership.joined
+        self.unconfirmed -= not was_joined
+        churned = membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)
+        if was_joined:
+            self._context.occupancy.left(membership.room)
+        self._update_ready()
+        return churned
+
+    def _update_ready(self) -> None:
+        is_ready = self._chat.is_ready
+        self._context.occupancy.ready += is_ready - self._counts_as_ready
+        self._counts_as_ready = is_ready
