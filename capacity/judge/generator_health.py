@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from capacity.judge.judgement import Judgement, Reason
 from capacity.measure.workers import worker_name
 from capacity.record.step import Cause, Verdict
+from stampede.health.limits import MAX_OVERDUE_NS
 
 if TYPE_CHECKING:
     from capacity.judge.limits import Limits
@@ -100,6 +101,22 @@ def lagging_workers(client: ClientWindow, limit_ms: float) -> list[Reason]:
                 text = f"{name}: {signal} p99 {lag:.0f} ms, limit {limit_ms:.0f} ms"
                 reasons.append(Reason(Cause.GENERATOR, f"generator {signal}", text, name))
     return reasons
+
+
+def waiting_users(client: ClientWindow, limits: Limits) -> list[Reason]:
+    """Return a reason for each worker that sent messages so late that its new users may have waited to connect."""
+    if client.ready >= limits.ready * client.chat_users:
+        return []
+    return [
+        Reason(
+            Cause.GENERATOR,
+            "generator users",
+            f"{_name(client, worker)} sent messages late (p99 {worker.send_lag_p99_ms:.0f} ms), so new users waited",
+            _name(client, worker),
+        )
+        for worker in client.workers
+        if worker.send_lag_p99_ms is not None and worker.send_lag_p99_ms * 1e6 > MAX_OVERDUE_NS
+    ]
 
 
 def _name(client: ClientWindow, worker: WorkerWindow) -> str:

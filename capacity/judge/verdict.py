@@ -31,6 +31,7 @@ from capacity.judge.generator_health import (
     missing_health,
     missing_users,
     unconnected_workers,
+    waiting_users,
 )
 from capacity.judge.instances import bus_reasons
 from capacity.judge.judgement import Judgement, Reason
@@ -88,7 +89,7 @@ def _judge(
         *unconnected_workers(client),
     ]
     busy = busy_workers(client, limits)
-    overloaded = (*busy, *lagging)
+    overloaded = (*busy, *lagging, *waiting_users(client, limits))
     if unfit:
         return Judgement(Verdict.INVALID, (*unfit, *overloaded), notes)
     lag_ms = _lag_ms(client, limits)

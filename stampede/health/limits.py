@@ -32,6 +32,9 @@ STEP_LAG_FLOOR_MS: Final = 10.0
 STEP_LAG_DEFAULT_MS: Final = RUN_LAG_NS / 1e6
 """The lag limit of a step without a latency SLO."""
 
+MAX_OVERDUE_NS: Final = 40_000_000
+"""Delay of scheduled messages above which new users wait before they connect."""
+
 THROTTLED: Final = 0.05
 """Share of the time for which a CPU quota may stop the process."""
 

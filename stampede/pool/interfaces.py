@@ -55,6 +55,9 @@ class Pool(Protocol):
     storms: Storms
     target: Target
 
+    def wait_until_on_time(self) -> int:
+        """Wait while scheduled actions are late; return the nanoseconds that this took."""
+
     def room(self, name: str) -> Room:
         """Return the ledger of a room."""
 

@@ -58,6 +58,7 @@ class Session:
         "_address",
         "_connecting",
         "_ended",
+        "_is_new",
         "_is_sender",
         "_keeper",
         "_keeps_alive",
@@ -80,6 +81,7 @@ class Session:
         self._schedules: list[ScheduleHandle] = []
         self._keeper: gevent.Greenlet[..., None] | None = None  # replaces a lost connection
         self._connecting = self._ended = self._is_sender = self._keeps_alive = False
+        self._is_new = True  # has never been connected
         self._address = UserAddress(pool.address_deal, user.user_class.__name__)
         self.place = place
         self.user = user
@@ -188,6 +190,8 @@ class Session:
         target, conversation = self._log_in()
         wanted += monotonic_ns() - began  # a login is no part of the connect
         with self._pool.connect_slots:
+            if self._is_new:
+                wanted += self._pool.wait_until_on_time()
             self._open(target, conversation, wanted)
             return self._enter()
 
@@ -222,6 +226,7 @@ class Session:
                 pool.count_fault(error.fault, limit_of(error.fault))
             raise
         connected = monotonic_ns()
+        self._is_new = False
         if self.connection.connection is not None:
             self._address.connected(self.connection.connection.address, addresses.labels())
         request.done(connected - wanted)

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -21,6 +21,7 @@ from stampede.client.context import DEFAULT_JOIN_GRACE, ClientContext
 from stampede.client.credentials import for_dialect
 from stampede.dialects.stampede import StampedeDialect
 from stampede.generator_faults import FaultKind, Faults
+from stampede.health.limits import MAX_OVERDUE_NS
 from stampede.ledger.room import Room
 from stampede.ledger.stamp import SIZE
 from stampede.measure import drop_causes
@@ -40,6 +41,7 @@ from stampede.workload.scheduler import Scheduler
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from stampede.client.occupancy import Occupancy
     from stampede.dialects.base import Dialect
     from stampede.measure.storm import Manner
     from stampede.pool.interfaces import RoomSetups, User
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 CONCURRENT_CONNECTS: Final = 32
 """Connection attempts in progress at a time: enough to keep a server busy, without delays in this process."""
+
+_MAX_WAIT_NS: Final = 500_000_000
 
 SWEEP_SECONDS: Final = 5.0
 """Interval of the ledger's sweeps, without that of batches: a delivery is lost after one to two intervals of both."""
@@ -90,20 +94,6 @@ class PoolSettings:
     kept_names: tuple[str, ...] = ()
     join_grace: float = DEFAULT_JOIN_GRACE
     batches: BatchSettings = field(default_factory=BatchSettings)
-
-
-class Occupancy(NamedTuple):
-    """The users in their rooms.
-
-    Attributes:
-        ready: users who are in all of their rooms.
-        rooms: rooms that are not empty.
-        members: memberships of these rooms.
-    """
-
-    ready: int
-    rooms: int
-    members: int
 
 
 class UserPool:
@@ -182,7 +172,6 @@ class UserPool:
         self.storms = Storms(self.client_context, began)
         self.draining = False
         self.is_closed = False
-        self._occupancy, self._counted_at = Occupancy(0, 0, 0), 0
 
     def rng(self, *stream: object) -> Random:
         """Return the random generator of one purpose in this process; the same seed gives the same numbers."""
@@ -213,9 +202,19 @@ class UserPool:
         """End the session of a user that Locust stops; blocks until its connection is closed."""
         if self._sessions.pop(session.place, None) is not None:
             self.batch_reader.remove()
-            self.client_context.membership_changes += 1
             session.end()
             self._placement.release(session.place, session.user.user_class.__name__)
+
+    def wait_until_on_time(self) -> int:
+        """Wait while scheduled actions are late, 0.5 s at most; return the nanoseconds that this took.
+
+        A new user costs this process as much as twenty messages. If all connected at once, messages of the others would
+        be late, and a server near its limit would get them in bursts.
+        """
+        began = monotonic_ns()
+        while self.scheduler.overdue_ns > MAX_OVERDUE_NS and monotonic_ns() - began < _MAX_WAIT_NS:
+            gevent.sleep(0.01)
+        return monotonic_ns() - began
 
     def _ready_sessions(self, user_class: type = object) -> list[Session]:
         """Return the sessions of a user class that are in their room, by place."""
@@ -238,14 +237,8 @@ class UserPool:
 
     @property
     def occupancy(self) -> Occupancy:
-        """The users in their rooms. Counting 6 000 of them takes 30 ms, so it is done only after a change."""
-        changes = self.client_context.membership_changes
-        if self._counted_at != changes:
-            self._counted_at = changes
-            sizes = [size for room in self._rooms.values() if (size := room.joined_count)]
-            ready = sum(session.connection.is_ready for session in self._sessions.values())
-            self._occupancy = Occupancy(ready, len(sizes), sum(sizes))
-        return self._occupancy
+        """The users in their rooms."""
+        return self.client_context.occupancy
 
     # --- storms on command ---
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TICK: Final = 1_000_000
 _NEVER: Final = 1 << 63
-_MAX_ACTIONS_PER_RUN: Final = 500  # then the hub reads from the sockets
+_MAX_ACTIONS_PER_RUN: Final = 2000  # then the hub reads from the sockets
 
 
 class Performer(Protocol):
@@ -94,6 +94,11 @@ class Scheduler:
             key += 1
         self._handles[key] = handle
         return key
+
+    @property
+    def overdue_ns(self) -> int:
+        """Nanoseconds by which the next action is late; 0 if it is not due."""
+        return max(0, monotonic_ns() - self._heap[0]) if self._heap else 0
 
     def close(self) -> None:
         """Perform no further action."""

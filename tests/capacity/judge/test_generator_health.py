@@ -106,6 +106,16 @@ def test_users_that_the_generator_never_started_make_the_step_invalid() -> None:
     assert "80 of 100" in found.reasons[0].text
 
 
+def test_users_that_waited_for_late_messages_are_no_fault_of_the_server() -> None:
+    found = verdict(workers=(make.worker(send_lag_p99_ms=41.0),), users=100, ready=80)
+    assert found.verdict is Verdict.INVALID
+    assert is_generator_limited(found)
+    assert found.reasons[0].text == "the load generator sent messages late (p99 41 ms), so new users waited"
+    assert verdict(workers=(make.worker(send_lag_p99_ms=40.0),), users=100, ready=80).verdict is Verdict.FAIL
+    workers, late = (make.worker(send_lag_p99_ms=41.0),), make.histogram(*[900.0] * 100)
+    assert verdict(workers=workers, latency_intended=late, users=100, ready=80).verdict is Verdict.FAIL
+
+
 def test_a_worker_whose_machine_does_not_reach_the_server_makes_the_step_invalid() -> None:
     reached = make.worker(users=50, connections=50, host="a")
     cut_off = make.worker(index=1, users=50, connections=0, host="b")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 
+HOUR_NS = 3600 * 10**9
+
+
 class SelectiveUser(FakeUser):
     """A user that joins over HTTP, and may not join some rooms."""
 
@@ -62,6 +65,26 @@ def test_a_user_that_has_left_its_room_reconnects_once(
     assert session.join("room-0")
     assert session.connection.is_ready
     assert server.samples()["chat_connections_opened_total"] == 2
+
+
+def test_only_new_users_wait_while_messages_are_late_and_the_wait_is_not_timed(
+    make_pool: Callable[..., UserPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, waits = make_pool(), []
+
+    def wait(_pool: UserPool) -> int:
+        waits.append(HOUR_NS)
+        return HOUR_NS
+
+    monkeypatch.setattr(UserPool, "wait_until_on_time", wait)
+    session = pool.add_user(FakeUser())
+    session.connect()
+    session.drop(Manner.ABRUPT)
+    until(lambda: pool.measures.requests[request_names.CONNECT].times.count == 2)
+    assert waits == [HOUR_NS]
+    first = pool.measures.requests[request_names.CONNECT].times.quantile(0.5)
+    assert first is not None
+    assert first < HOUR_NS / 2
 
 
 def test_a_user_of_several_rooms_is_ready_when_it_is_in_all_of_them(

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import gevent
 import pytest
 
+from stampede.health.limits import MAX_OVERDUE_NS
 from stampede.measure import request_names
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
+from stampede.workload.scheduler import Scheduler
 from tests.stampede.pool.fake_user import FakeUser
 
 if TYPE_CHECKING:
@@ -32,6 +34,20 @@ def make_pool() -> Iterator[Callable[..., UserPool]]:
     for pool in pools:
         pool.close()
         assert list(pool.faults) == []
+
+
+def test_new_users_wait_while_messages_are_late(
+    make_pool: Callable[..., UserPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, late = make_pool(), [MAX_OVERDUE_NS + 1] * 3
+    monkeypatch.setattr(Scheduler, "overdue_ns", property(lambda _: late.pop() if late else MAX_OVERDUE_NS))
+    assert pool.wait_until_on_time() > 0
+    assert late == []
+
+
+def test_new_users_do_not_wait_forever(make_pool: Callable[..., UserPool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scheduler, "overdue_ns", MAX_OVERDUE_NS + 1)
+    assert make_pool().wait_until_on_time() >= 500_000_000
 
 
 def test_users_get_consecutive_places_and_unique_names(make_pool: Callable[..., UserPool]) -> None:

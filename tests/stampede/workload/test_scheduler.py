@@ -181,15 +181,27 @@ def test_actions_left_over_by_one_wake_up_are_performed_without_delay(
 ) -> None:
     clock, recorder = Clock(monkeypatch), Recorder()
     made = Scheduler(faults.append)
-    made.add(recorder, every(0.001), clock.now - 2 * MS)
+    made.add(recorder, every(0.001), clock.now - 4 * MS)
     assert clock.delays_ms == [0.0]
-    for done in (MAX_ACTIONS, 2 * MAX_ACTIONS, 3 * MAX_ACTIONS, 4 * MAX_ACTIONS):
+    for done in (MAX_ACTIONS, 2 * MAX_ACTIONS):
         clock.wake()
         assert len(recorder.intended) == done
         assert clock.delays_ms[-1] == 0.0
     clock.wake()
-    assert len(recorder.intended) == 2001
+    assert len(recorder.intended) == 4001
     assert clock.delays_ms[-1] == 1.0
+
+
+def test_it_knows_by_how_much_the_next_action_is_late(monkeypatch: pytest.MonkeyPatch, faults: list[Exception]) -> None:
+    clock, recorder = Clock(monkeypatch), Recorder()
+    made = Scheduler(faults.append)
+    assert made.overdue_ns == 0
+    made.add(recorder, every(20), clock.now + 5 * MS)
+    assert made.overdue_ns == 0
+    clock.now += 8 * MS
+    assert made.overdue_ns == 3 * MS
+    clock.wake()
+    assert made.overdue_ns == 0
 
 
 def test_nothing_is_performed_after_close(scheduler: Scheduler) -> None:
