@@ -166,8 +166,7 @@ class CapacityRun:
         if judgement is None:
             measurement = runner.measure(move.users)
             judgement = judge.judge(measurement, move.users)
-            if judgement.verdict is Verdict.FAIL:
-                runner.note_failure(move.users)
+            runner.note_verdict(move.users, judgement.verdict)
         return step_record(
             users=move.users,
             purpose=move.purpose,

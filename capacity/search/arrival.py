@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LAST_PORTION: Final = 0.05
-_MAX_PROBES: Final = 6
+_MAX_PROBES: Final = 4
 _RISE: Final = 1.05
 _MAX_RISES: Final = 3
 

@@ -6,7 +6,7 @@ It keeps no state, so a run resumes from its list of trials. Rules in order of p
    mostly idle, leave levels out. If its load shows that the core will be full before the next step, step only slightly
    beyond that point. A level that passes with a full core shows that a full core is not the limit: many servers write
    larger batches then. Each further step is twice as long, up to a limit. The nearer the latency is to its SLO, the
-   shorter the step: latency grows at least in proportion to the users.
+   shorter the step: latency grows at least in proportion to the users, and at least as fast as it did before.
 2. Repeat an invalid step at once. A second one in a row ends the ramp there ("the generator is the limit"); if data is
    missing, it ends the whole search. Below a level abandoned that way, bisection may still raise "at least N"; there a
    single invalid step lowers the bound. A step that other processes invalidated is repeated a few times, and dropped
@@ -133,6 +133,9 @@ _FULL_SHARE: Final = 0.85
 
 _MAX_GROWTH: Final = 0.4
 """Growth of the ramp, relative to the last level, while the core is full."""
+
+_NEAR: Final = 0.7
+"""Part of the way to the SLO on latency that one step of the ramp goes at most."""
 
 _MIN_PART: Final = 0.2
 """Part of the bracket that each further level removes at least."""
@@ -299,18 +302,31 @@ def _further(plan: Plan, users: int, trials: Sequence[Trial]) -> int | None:
         level = users * plan.factor**2
     elif full_at is not None:
         steps = _full_levels(trials, users)
-        growth = min(plan.width * 2 ** max(0, steps - 1), _MAX_GROWTH)
+        growth = min(plan.width * 2**steps, _MAX_GROWTH)
         level = min(level, max(full_at * (1 + plan.width / 2), users * (1 + growth)))
     level = min(level, users * (1 + _latency_reserve(plan, trials, users)))
     return min(plan.largest, max(users + 1, _round(level, plan.grain)))
 
 
 def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:
-    """Return the relative growth at which the latency of a level would reach its SLO, but at least the plan's width."""
-    latency_ms = max((t.latency_ms for t in trials if t.users == users and t.latency_ms is not None), default=0.0)
+    """Return the relative growth at which the latency of a level comes near its SLO, but at least the plan's width.
+
+    Latency grows at least in proportion to the users, and at least as fast as from the level before.
+    """
+    latency_ms = _latency_ms(trials, users)
     if plan.latency_ms is None or not latency_ms:
         return math.inf
-    return max(plan.width, plan.latency_ms / latency_ms - 1)
+    reserve = plan.latency_ms / latency_ms - 1
+    before = max((t.users for t in trials if t.users < users), default=0)
+    growth_ms = latency_ms - _latency_ms(trials, before)
+    if before and growth_ms > 0:
+        reserve = min(reserve, (plan.latency_ms - latency_ms) / growth_ms * (users - before) / users)
+    return max(plan.width, _NEAR * reserve)
+
+
+def _latency_ms(trials: Sequence[Trial], users: int) -> float:
+    """Return the highest latency that was measured at a level; 0 if there is none."""
+    return max((t.latency_ms for t in trials if t.users == users and t.latency_ms is not None), default=0.0)
 
 
 def _full_levels(trials: Sequence[Trial], users: int) -> int:

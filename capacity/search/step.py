@@ -21,6 +21,7 @@ from capacity.measure.client_window import ClientWindow, MissingDataError, clien
 from capacity.measure.server_window import ServerWindow, server_window
 from capacity.measure.workers import LostWorkerError
 from capacity.processes.generator import RAMP_S
+from capacity.record.step import Verdict
 from capacity.search.arrival import RampGate, portions
 from capacity.search.settling import is_draining, is_steady
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _PROBE_S: Final = 1.0
 _POLL_S: Final = 0.2
 _MIN_PROBE_S: Final = 0.4
-_ARRIVAL_S: Final = RAMP_S + 10.0
+_ARRIVAL_S: Final = RAMP_S + 15.0
 _RECOVERY_S: Final = 15.0
 _RECOVERY_USERS: Final = 1
 
@@ -206,9 +207,14 @@ class StepRunner:
         client = replace(client, faults=new_faults(known, last.snapshot.faults))
         return StepMeasurement(settle_s, client, server, None, settled_at, self._span_windows(readings, settled_at))
 
-    def note_failure(self, users: int) -> None:
-        """Note that the latest step failed: slightly above a limit, a backlog grows so slowly that it seems steady."""
-        self._overloaded_at = users
+    def note_verdict(self, users: int, verdict: Verdict) -> None:
+        """Note whether the latest step overloaded the server.
+
+        Slightly above a limit, a backlog grows so slowly that it seems steady. Below it, the latency of a saturated
+        server may vary so much that it never seems steady.
+        """
+        if verdict is not Verdict.INVALID:
+            self._overloaded_at = users if verdict is Verdict.FAIL else None
 
     def _known_faults(self, users: int) -> Sequence[Fault] | None:
         """Return the faults so far if all later ones count for a ramp to `users`; None if some may not.

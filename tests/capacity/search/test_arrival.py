@@ -29,7 +29,7 @@ def test_a_low_latency_is_absorbed_at_once() -> None:
 
 def test_a_constant_latency_is_not_a_backlog() -> None:
     ramp = RampGate(50)
-    for p50 in (200, 203, 199, 207, 201):
+    for p50 in (200, 203, 199):
         ramp.add_probe(p50)
         assert not ramp.is_absorbed
     ramp.add_probe(203)
@@ -39,7 +39,7 @@ def test_a_constant_latency_is_not_a_backlog() -> None:
 
 def test_the_ramp_waits_for_a_shrinking_backlog() -> None:
     ramp = RampGate(50)
-    for p50 in (400, 300, 200, 100):
+    for p50 in (300, 200, 100):
         ramp.add_probe(p50)
         assert not ramp.is_absorbed
         assert not ramp.is_overloaded

@@ -110,7 +110,7 @@ def test_a_full_core_that_still_passes_no_longer_holds_the_ramp_back() -> None:
     trials, ending, steps = search(Plan(grain=20), knee(14_900), core_share=lambda users: min(0.94, users / 5600))
     assert ending is Ending.CONVERGED
     assert [step.users for step in steps if step.purpose is Purpose.RAMP] == [
-        *(200, 800, 3200, 5880, 6560, 7880, 11_040, 15_460)
+        *(200, 800, 3200, 5880, 7060, 9880, 13_840, 19_380)
     ]
     assert len(trials) <= 15
     found = bounds(trials)
@@ -119,12 +119,19 @@ def test_a_full_core_that_still_passes_no_longer_holds_the_ramp_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("latency_ms", "following"), [(None, 1600), (5.0, 1600), (125.0, 1600), (200.0, 1000), (245.0, 880)]
+    ("latency_ms", "following"), [(None, 1600), (5.0, 1600), (125.0, 1360), (200.0, 940), (245.0, 880)]
 )
 def test_the_ramp_steps_less_far_near_the_slo_on_latency(latency_ms: float | None, following: int) -> None:
     trials = [Trial(800, PASS, latency_ms=latency_ms)]
     assert next_move(Plan(grain=20, latency_ms=250.0), trials, ENOUGH_S, STEP_S) == Step(following, Purpose.RAMP)
     assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1600, Purpose.RAMP)
+
+
+def test_the_ramp_steps_less_far_if_the_latency_has_grown_fast() -> None:
+    grown = [Trial(800, PASS, latency_ms=25.0), Trial(1600, PASS, latency_ms=125.0)]
+    assert next_move(Plan(latency_ms=250.0), grown, ENOUGH_S, STEP_S) == Step(2300, Purpose.RAMP)
+    fallen = [Trial(800, PASS, latency_ms=135.0), Trial(1600, PASS, latency_ms=125.0)]
+    assert next_move(Plan(latency_ms=250.0), fallen, ENOUGH_S, STEP_S) == Step(2720, Purpose.RAMP)
 
 
 @given(
