@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Occupancy:
-    """The clients in their rooms. Counting all of them anew takes 80 ms with 15 000: so each change is counted.
+    """The clients in their rooms. Counting 6 000 anew takes 30 ms, so each change is counted.
 
     Attributes:
         ready: clients who are in all of their rooms.

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from stampede.workload.placement import Partition
 
 TICK_SECONDS: Final = 0.01
-_MOST_ABOVE: Final = 0.9
-"""Share of the timed users, relative to that of the last draw, below which users are drawn again.
+_REDRAW_BELOW: Final = 0.9
+"""Part of the last draw's share below which users are drawn again.
 
-The share falls while users start, if a number of them is timed. A draw of 15 000 users stops the process for 40 ms.
+The share falls while users start, if a number of them is timed. A draw of 3 000 users stops the process for some
+milliseconds.
 """
 
 
@@ -115,7 +116,7 @@ class BatchReader:
     def draw(self) -> list[ChatConnection]:
         """Decide which users are timed, unless the last draw is good for the present users; return the others'."""
         share = self._share
-        if self._drawn_share is None or share < _MOST_ABOVE * self._drawn_share:
+        if self._drawn_share is None or share < _REDRAW_BELOW * self._drawn_share:
             for session in self._sessions.values():
                 self._decide(session, share)
             connections = [session.connection for session in self._sessions.values()]

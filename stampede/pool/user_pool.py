@@ -208,8 +208,8 @@ class UserPool:
     def wait_until_on_time(self) -> int:
         """Wait while scheduled actions are late, 0.5 s at most; return the nanoseconds that this took.
 
-        A new user costs this process as much as twenty messages. If all connected at once, messages of the others would
-        be late, and a server near its limit would get them in bursts.
+        A new user costs this process as much CPU as about fifteen messages. If all connected at once, messages of the
+        others would be late, and a server near its limit would get them in bursts.
         """
         began = monotonic_ns()
         while self.scheduler.overdue_ns > MAX_OVERDUE_NS and monotonic_ns() - began < _MAX_WAIT_NS:
