@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.stampede.fixtures import TIMEOUT, storm_is_over
+from tests.stampede.locust.web.pages import expect_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ def test_a_storm_made_on_the_page_is_marked_on_the_time_axis_of_each_chart(
     web.start_test(10)
     web.until(lambda now: now["ready"] == 10 and now["deliveries"]["received"] > 100)
     page.goto(web._url)
+    expect_settled(page)
     open_tab(page, "Delivery Charts")
     form = page.get_by_role("form", name="Storm")
     form.get_by_role("spinbutton").fill("40")
