@@ -26,7 +26,8 @@ def loaded(key: str, command: Callable[[str], Sequence[str]]) -> tuple[str, floa
         key: names the server.
         command: returns the command, given the server's URL.
 
-    Returns: The output of the command, and the CPU seconds that the server used meanwhile.
+    Returns:
+        The output of the command, and the CPU seconds that the server used meanwhile.
 
     Raises:
         BenchmarkError: the server did not start, or the command failed.

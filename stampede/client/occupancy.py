@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 class Occupancy:
-    """The clients in their rooms. Counting 6 000 anew takes 30 ms, so each change is counted.
+    """The clients in their rooms.
+
+    A loop over 6 000 clients takes 30 ms, so each join and leave updates the counts.
 
     Attributes:
         ready: clients who are in all of their rooms.

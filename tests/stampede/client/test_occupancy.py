@@ -1,4 +1,4 @@
-"""The occupancy, counted at each change, is what a count of all users gives."""
+"""The occupancy, which joins and leaves update, equals a count of all users."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def occupancy(pool: UserPool) -> tuple[int, int, int]:
 
 
 def counted(sessions: list[Session]) -> tuple[int, int, int]:
-    """Return ready users, rooms and members, each counted anew."""
+    """Return ready users, rooms and members from a loop over all users."""
     joined = [
         membership.room
         for session in sessions
