@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from gevent.monkey import get_original
 
+from stampede.websocket import local_ports
 from stampede.websocket.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -48,7 +49,11 @@ def begin_connect(opened: socket.socket, address: Address) -> None:
     Raises:
         OSError: it failed at once.
     """
+    is_restricted = local_ports.restrict(opened)
     code = opened.connect_ex(address.sockaddr)
+    if code == errno.EADDRNOTAVAIL and is_restricted:
+        local_ports.unrestrict(opened)
+        code = opened.connect_ex(address.sockaddr)
     if code not in (0, errno.EINPROGRESS):
         raise OSError(code, os.strerror(code))
 
