@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from capacity.measure.client_window import ClientWindow, MissingDataError, client_window, new_faults, quantile_ms
@@ -22,11 +22,12 @@ from capacity.measure.server_window import ServerWindow, server_window
 from capacity.measure.workers import LostWorkerError
 from capacity.processes.generator import RAMP_S
 from capacity.record.step import Verdict
-from capacity.search.arrival import RampGate, portions
-from capacity.search.settling import is_draining, is_steady
+from capacity.search.arrival import RampGate, backlog_ms, portions
+from capacity.search.settling import is_draining, is_steady, keeps_pace
+from capacity.search.step_measurement import Reading, StepMeasurement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from capacity.config.slo import Span
     from capacity.measure.server_sample import ServerSample
@@ -71,35 +72,6 @@ class StepObserver(Protocol):
     def live(self, client: ClientWindow, server: ServerWindow) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Both sides at one moment of this process's clock."""
-
-    at: float
-    snapshot: Snapshot
-    sample: ServerSample
-
-
-@dataclass(frozen=True, slots=True)
-class StepMeasurement:
-    """The measurement of a step.
-
-    Attributes:
-        client: the window of the clients; None if there is none; then `problem` is the reason.
-        lost_worker: name of the worker of the load generator whose loss is that reason.
-        settled_at: clock at the end of settling.
-        spans: windows of the clients over the other spans that SLOs cover, if known.
-    """
-
-    settle_s: float
-    client: ClientWindow | None
-    server: ServerWindow
-    problem: str | None
-    settled_at: float = 0.0
-    spans: Mapping[Span, ClientWindow] = field(default_factory=dict)
-    lost_worker: str | None = None
-
-
 class StepRunner:
     """Runs steps one after another against the same generator and server."""
 
@@ -107,6 +79,7 @@ class StepRunner:
         "_clock",
         "_generator",
         "_has_reported_connections",
+        "_kept_pace",
         "_last",
         "_low_ms",
         "_observer",
@@ -128,7 +101,7 @@ class StepRunner:
         settle_s: float,
         window_s: float,
         spans: Sequence[Span] = (),
-        low_ms: float = 50.0,
+        latency_ms: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -141,7 +114,7 @@ class StepRunner:
             settle_s: longest settling time.
             window_s: measurement window.
             spans: other spans to measure, for SLOs with their own window.
-            low_ms: latency (p50) up to which there is no backlog of joining users.
+            latency_ms: the strictest SLO on delivery latency, if there is one.
             clock: monotonic clock in seconds.
             sleep: waits for some seconds.
         """
@@ -151,12 +124,13 @@ class StepRunner:
         self._settle_s = settle_s
         self._window_s = window_s
         self._spans = tuple(spans)
-        self._low_ms = low_ms
+        self._low_ms = backlog_ms(latency_ms)
         self._clock = clock
         self._sleep = sleep
         self._requested = 0  # users requested last
         self._last: Reading | None = None
-        self._overloaded_at: int | None = None  # users of the latest step if it never became steady or failed
+        self._overloaded_at: int | None = None  # users of the latest step if it may have left a backlog
+        self._kept_pace = False  # whether deliveries kept pace in the latest window
         self._has_reported_connections = False
 
     def restore_workers(self) -> float:
@@ -203,6 +177,7 @@ class StepRunner:
             client = client_window(first.snapshot, last.snapshot)
         except MissingDataError as error:
             return StepMeasurement(settle_s, None, server, str(error), settled_at)
+        self._kept_pace = keeps_pace(client) and client.ready == client.chat_users
         # Faults during the ramp count too.
         client = replace(client, faults=new_faults(known, last.snapshot.faults))
         return StepMeasurement(settle_s, client, server, None, settled_at, self._span_windows(readings, settled_at))
@@ -211,10 +186,11 @@ class StepRunner:
         """Note whether the latest step overloaded the server.
 
         Slightly above a limit, a backlog grows so slowly that it seems steady. Below it, the latency of a saturated
-        server may vary so much that it never seems steady.
+        server may vary so much that it never seems steady. A level that fails although deliveries keep pace leaves no
+        backlog.
         """
         if verdict is not Verdict.INVALID:
-            self._overloaded_at = users if verdict is Verdict.FAIL else None
+            self._overloaded_at = users if verdict is Verdict.FAIL and not self._kept_pace else None
 
     def _known_faults(self, users: int) -> Sequence[Fault] | None:
         """Return the faults so far if all later ones count for a ramp to `users`; None if some may not.
