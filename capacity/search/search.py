@@ -5,8 +5,8 @@ It keeps no state, so a run resumes from its list of trials. Rules in order of p
 1. Ramp geometrically until a level fails, the generator is at its limit, or the cap passes. While the server's core is
    mostly idle, leave levels out. Once its load shows where the core will be full, step slightly beyond that point. A
    level that passes with a full core shows that a full core is not the limit: many servers write larger batches then.
-   The nearer the latency is to its SLO, the shorter the step: latency grows at least in proportion to the users, and at
-   least as fast as it did before.
+   Each such level makes the next step longer. The nearer the latency is to its SLO, the shorter the step: latency grows
+   at least in proportion to the users, and at least as fast as it did before.
 2. Repeat an invalid step at once. A second one in a row ends the ramp there ("the generator is the limit"); if data is
    missing, it ends the whole search. Below a level abandoned that way, bisection may still raise "at least N"; there a
    single invalid step lowers the bound. A step that other processes invalidated is repeated a few times, and dropped
@@ -18,10 +18,10 @@ It keeps no state, so a run resumes from its list of trials. Rules in order of p
    spend steps that are needed to resolve noise. Mixed levels lie inside the answer's interval, so that noise widens
    the interval instead of moving it.
 5. Measure the lower end again until it is confirmed, then the failing upper end equally often: one disturbance must not
-   decide the answer.
+   decide the answer. The last step leaves the upper end alone: a pass there would need another step to settle.
 6. Keep enough of the time budget for confirmations, and for one that fails, until some level is confirmed; then for a
-   second failure at the upper end. The ends of the answer are levels that were confirmed, if there are any
-   (`confirmed_bounds`).
+   second failure if two levels failed once each. The ends of the answer are levels that were confirmed, if there are
+   any (`confirmed_bounds`).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ _FULL_SHARE: Final = 0.85
 """Share of its core from which a server's core counts as full."""
 
 _FULL_GROWTH: Final = 0.4
-"""Growth of the ramp, relative to the last level, while the core is full."""
+"""Growth of the ramp, relative to the last level, for each level at which the core was full."""
 
 _NEAR: Final = 0.7
 """Part of the way to the SLO on latency that one step of the ramp goes at most."""
@@ -238,7 +238,8 @@ def _next_in_bracket(plan: Plan, trials: Sequence[Trial], affordable: int) -> St
     if needed and (confirmed.passes <= plan.confirmations or affordable >= needed):
         return Step(found.low, Purpose.CONFIRM)
     upper = found.fails_at if found.high != found.invalid_at else None
-    if upper is not None and verdicts[upper].count(Verdict.FAIL) <= plan.confirmations:
+    can_settle = affordable > 1 or confirmed.failed_once_at is not None
+    if upper is not None and can_settle and verdicts[upper].count(Verdict.FAIL) <= plan.confirmations:
         return Step(upper, Purpose.RECHECK)
     return Finished(_ending(found, is_narrow=target is None))
 
@@ -305,7 +306,7 @@ def _further(plan: Plan, users: int, trials: Sequence[Trial]) -> int | None:
     if share is not None and share * plan.factor**2 <= _IDLE_SHARE:
         level = users * plan.factor**2
     elif full_at is not None:
-        growth = _FULL_GROWTH if share is not None and share >= _FULL_SHARE else plan.width
+        growth = max(plan.width, _FULL_GROWTH * _full_levels(trials))
         level = min(users * plan.factor**2, max(full_at * (1 + plan.width / 2), users * (1 + growth)))
     level = min(level, users * (1 + _latency_reserve(plan, trials, users)))
     return min(plan.largest, max(users + 1, _round(level, plan.grain)))
@@ -333,6 +334,11 @@ def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:
 def _latency_ms(trials: Sequence[Trial], users: int) -> float:
     """Return the highest latency that was measured at a level; 0 if there is none."""
     return max((t.latency_ms for t in trials if t.users == users and t.latency_ms is not None), default=0.0)
+
+
+def _full_levels(trials: Sequence[Trial]) -> int:
+    """Return at how many levels of the ramp the server's core was full."""
+    return len({trial.users for trial in trials if (trial.core_share or 0) >= _FULL_SHARE})
 
 
 def _between(plan: Plan, low: int, middle: float, high: int) -> int | None:

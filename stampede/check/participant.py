@@ -119,7 +119,7 @@ class Participant:
     def join(self, timeout: float) -> bool:
         """Join the room; return whether the server has confirmed that."""
         confirmed = self._chat.rooms.enter([self._room], timeout, self._steps.prepare_join)
-        membership = self._chat.membership
+        membership = self._chat.handler.membership
         self._slot = -1 if membership is None else membership.slot
         return confirmed
 

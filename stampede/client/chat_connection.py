@@ -5,11 +5,9 @@ It works with any server whose wire protocol a dialect describes.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
-import gevent
-
+from stampede.client.in_flight import await_deliveries
 from stampede.client.message_handler import MessageHandler, SplittingHandler
 from stampede.client.pings import UNTIMED
 from stampede.client.replies import AnswerError, is_refusal
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
     from stampede.client.context import ClientContext
     from stampede.dialects.base import Conversation
-    from stampede.ledger.membership import Membership
     from stampede.websocket.connection import Connection
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
@@ -131,20 +128,9 @@ class ChatConnection:
             raise AnswerError(f"no answer: expected {conversation.awaited}")
 
     @property
-    def membership(self) -> Membership | None:
-        """Membership of the first room in the ledger, from the join request on; None before and after."""
-        return self.handler.membership
-
-    @property
     def is_ready(self) -> bool:
         """Whether the client is in all of its rooms."""
         return self.handler.membership is not None and not self.rooms.unconfirmed
-
-    def membership_in(self, room: str | None) -> Membership | None:
-        """Return the membership of a room, or of the first room; None while the client is not in it."""
-        if room is None:
-            return self.handler.membership
-        return next((one for one in self.handler.memberships.values() if one.room.name == room), None)
 
     # --- closing ---
 
@@ -162,22 +148,11 @@ class ChatConnection:
         if connection is None:
             return 0
         connection.watch()
-        marks: dict[int, list[int]] = {}
-        if grace:
-            marks = {number: one.room.mark() for number, one in self.handler.memberships.items() if one.joined}
-            deadline = monotonic() + grace
-            while connection.is_open and monotonic() < deadline and not self._have_arrived(marks):
-                gevent.sleep(0.01)
-            if not connection.is_open:
-                marks = {}
+        marks = await_deliveries(connection, self.handler.memberships, grace) if grace else {}
         for message in self.conversation.close():
             connection.send_message(message)
         closed_cleanly = connection.close(timeout)
         return self._end(waited_for=marks, closed_cleanly=closed_cleanly)
-
-    def _have_arrived(self, marks: dict[int, list[int]]) -> bool:
-        memberships = self.handler.memberships
-        return all(memberships[number].arrived(mark) for number, mark in marks.items() if number in memberships)
 
     def drop(self) -> int:
         """Reset the connection without a close frame.

@@ -112,6 +112,12 @@ class MessageHandler:
         if payload.isdigit():
             self.pings.receive(int(payload), now)
 
+    def membership_in(self, room: str | None) -> Membership | None:
+        """Return the membership of a room, or of the first room; None while the client is not in it."""
+        if room is None:
+            return self.membership
+        return next((one for one in self.memberships.values() if one.room.name == room), None)
+
     def add_callback(self, kind: str, callback: Callable[[dict[str, Any]], None]) -> None:
         """Call a function with each message of a type."""
         if self._callbacks is None:

@@ -79,7 +79,7 @@ class Poster:
         chat, measures = self._connection, self._context.measures
         while not chat.is_ready and not chat.is_offline and monotonic_ns() - intended <= MAX_AGE:
             sleep(_POLL_SECONDS)
-        membership, now = chat.membership_in(room_name), monotonic_ns()
+        membership, now = chat.handler.membership_in(room_name), monotonic_ns()
         if chat.is_offline:
             measures.skip(None)
         elif membership is None or not membership.joined:
@@ -108,5 +108,5 @@ class Poster:
     def _give_up(self, membership: Membership, why: str | None) -> None:
         """Count a message as skipped. The server may have taken it all the same: then the other members are owed it."""
         self._context.measures.skip(why)
-        if self._connection.membership_in(membership.room.name) is membership:
+        if self._connection.handler.membership_in(membership.room.name) is membership:
             membership.renew_slot()

@@ -43,9 +43,6 @@ class Chat(Protocol):
     @property
     def is_ready(self) -> bool: ...
 
-    def membership_in(self, room: str | None) -> Membership | None:
-        """Return the membership of a room, or of the first room; None while the client is not in it."""
-
     def send(self, payload: bytes) -> bool:
         """Send a message; return False when that is impossible."""
 
@@ -185,7 +182,7 @@ class Rooms:
         Raises:
             LostError: the connection ended meanwhile.
         """
-        membership = self._chat.membership_in(room)
+        membership = self._handler.membership_in(room)
         if membership is None:
             return True
 

@@ -15,6 +15,7 @@ from stampede.ledger import stamp
 
 if TYPE_CHECKING:
     from stampede.client.context import ClientContext
+    from stampede.client.message_handler import MessageHandler
     from stampede.dialects.base import Conversation
     from stampede.ledger.membership import Membership
     from stampede.websocket.connection import Connection
@@ -38,9 +39,8 @@ class SendingClient(Protocol):
     def is_offline(self) -> bool: ...
     @property
     def is_ready(self) -> bool: ...
-
-    def membership_in(self, room: str | None) -> Membership | None:
-        """Return the membership of a room, or of the first room; None while the client is not in it."""
+    @property
+    def handler(self) -> MessageHandler: ...
 
 
 class Sender:
@@ -79,7 +79,7 @@ class Sender:
             room: name of the room; None for the client's first room.
         """
         client = self._client
-        connection, membership = client.connection, client.membership_in(room)
+        connection, membership = client.connection, client.handler.membership_in(room)
         now = monotonic_ns()
         if now - intended > MAX_AGE:
             self._measures.skip(TOO_LATE)
@@ -123,7 +123,7 @@ class Sender:
             message = self._outbox.pop()
             if message is None:
                 return
-            membership = self._client.membership_in(message.room)
+            membership = self._client.handler.membership_in(message.room)
             if membership is None:
                 measures.skip_held(OFFLINE_TOO_LONG, 1)
             elif self._send(connection, membership, message.intended, now, message.body):

@@ -22,8 +22,8 @@ def counts(group: ClientGroup) -> tuple[int, int, int, int]:
 def start_leaving(group: ClientGroup) -> tuple[GroupClient, gevent.Greenlet[..., int]]:
     """Let a client leave with a grace period while it is owed a message that never arrives."""
     sender, leaver = group.member("sender"), group.member("leaver")
-    assert sender.chat.membership is not None
-    sender.chat.membership.room.send(sender.chat.membership)  # counted in the ledger, but not sent
+    assert sender.chat.handler.membership is not None
+    sender.chat.handler.membership.room.send(sender.chat.handler.membership)  # counted in the ledger, but not sent
     leaving = gevent.spawn(leaver.chat.close, TIMEOUT, TIMEOUT)
     gevent.sleep(0.05)
     assert counts(group) == (1, 0, 0, 0)
@@ -32,8 +32,8 @@ def start_leaving(group: ClientGroup) -> tuple[GroupClient, gevent.Greenlet[...,
 
 def test_a_delivery_that_does_not_arrive_within_the_grace_period_is_lost(group: ClientGroup) -> None:
     sender, leaver = group.member("sender"), group.member("leaver")
-    assert sender.chat.membership is not None
-    sender.chat.membership.room.send(sender.chat.membership)
+    assert sender.chat.handler.membership is not None
+    sender.chat.handler.membership.room.send(sender.chat.handler.membership)
     assert leaver.chat.close(0.05, TIMEOUT) == 0
     assert counts(group) == (1, 0, 1, 0)
 

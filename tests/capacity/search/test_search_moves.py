@@ -243,7 +243,15 @@ def test_each_given_level_is_repeated_once_if_invalid(text: str, expected: Step 
     assert move(taken((50, text)), Plan(given=(50, 60)), steps=0) == expected
 
 
-def test_the_last_step_confirms_the_failing_end() -> None:
+def test_the_last_step_leaves_the_failing_end_alone() -> None:
+    """A pass there would need another step to settle."""
+    for failed in ("F", "FF"):
+        trials = taken((1000, "PPP"), (1100, failed))
+        assert move(trials, steps=2) == Step(1100, Purpose.RECHECK)
+        assert move(trials, steps=1) == Finished(Ending.CONVERGED)
+
+
+def test_the_last_step_confirms_the_lower_one_of_two_failing_levels() -> None:
     """Two levels failed once: the answer ends at the higher one, unless the lower one fails again."""
     trials = taken((1000, "PPP"), (1400, "F"), (1200, "F"))
     assert move(trials, steps=2) == Step(1100, Purpose.BISECT)
