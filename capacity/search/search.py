@@ -132,7 +132,7 @@ _IDLE_SHARE: Final = 0.8
 _FULL_SHARE: Final = 0.85
 """Share of its core from which a server's core counts as full."""
 
-_FULL_GROWTH: Final = 0.4
+_FULL_GROWTH: Final = 0.6
 """Growth of the ramp, relative to the last level, for each level at which the core was full."""
 
 _NEAR: Final = 0.7
@@ -301,15 +301,19 @@ def _further(plan: Plan, users: int, trials: Sequence[Trial]) -> int | None:
     """Return the next level of the ramp; None if the cap is reached."""
     if users >= plan.largest:
         return None
-    level = users * plan.factor
     share, full_at = _core_share(trials, users), _core_full_at(trials, users)
-    if share is not None and share * plan.factor**2 <= _IDLE_SHARE:
-        level = users * plan.factor**2
-    elif full_at is not None:
+    level = users * _idle_growth(plan, share)
+    if full_at is not None:
         growth = max(plan.width, _FULL_GROWTH * _full_levels(trials))
-        level = min(users * plan.factor**2, max(full_at * (1 + plan.width / 2), users * (1 + growth)))
+        level = max(full_at * (1 + plan.width / 2), users * (1 + growth))
     level = min(level, users * (1 + _latency_reserve(plan, trials, users)))
     return min(plan.largest, max(users + 1, _round(level, plan.grain)))
+
+
+def _idle_growth(plan: Plan, share: float | None) -> float:
+    """Return the growth of the ramp at a share of the server's core: `factor`, and more while the core stays idle."""
+    powers = (plan.factor**power for power in (3, 2))
+    return next((growth for growth in powers if share is not None and share * growth <= _IDLE_SHARE), plan.factor)
 
 
 def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:

@@ -119,7 +119,7 @@ def test_the_failing_end_moves_nearer_to_a_mixed_level(trials: list[Trial], plan
         ([Trial(350, PASS, core_share=0.199)], Plan(factor=4), 1400),
         ([Trial(100, PASS, core_share=0.9), Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
         ([Trial(350, PASS), Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
-        ([Trial(1000, PASS, core_share=1.0)], Plan(), 1400),
+        ([Trial(1000, PASS, core_share=1.0)], Plan(), 1600),
         # Bisection: half a width below the full core, and a fifth of the bracket from its ends.
         ([Trial(800, PASS, core_share=0.7), Trial(1600, FAIL)], Plan(), 1086),
         ([Trial(800, PASS, core_share=0.8), Trial(1600, FAIL)], Plan(), 960),
