@@ -138,8 +138,12 @@ _FULL_GROWTH: Final = 0.6
 _NEAR: Final = 0.7
 """Part of the way to the SLO on latency that one step of the ramp goes at most."""
 
-_NEAR_WIDTHS: Final = 1.5
-"""Growth of the ramp once the latency is half of its SLO, in widths of the bracket: a fail leaves little to bisect."""
+_NEAR_WIDTHS: Final = 3.0
+_MIN_WIDTHS: Final = 0.8
+"""Growth of the ramp once the latency is half of its SLO, in widths of the bracket: `_NEAR_WIDTHS` times the part of
+the SLO that is left, `_MIN_WIDTHS` at least. So a fail needs no bisection, and if noise makes the highest passing level
+fail in a later step, the one before is still near.
+"""
 
 _MIN_PART: Final = 0.2
 """Part of the bracket that each further level removes at least."""
@@ -317,7 +321,7 @@ def _idle_growth(plan: Plan, share: float | None) -> float:
 
 
 def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:
-    """Return the relative growth at which the latency of a level comes near its SLO, but at least the plan's width.
+    """Return the relative growth at which the latency of a level comes near its SLO, but at least most of a width.
 
     Latency grows at least in proportion to the users, and at least as fast as from the level before.
     """
@@ -330,9 +334,10 @@ def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:
     if before and growth_ms > 0:
         reserve = min(reserve, (plan.latency_ms - latency_ms) / growth_ms * (users - before) / users)
     reserve *= _NEAR
-    if latency_ms >= plan.latency_ms / 2:
-        reserve = min(reserve, _NEAR_WIDTHS * plan.width)
-    return max(plan.width, reserve)
+    left = 1 - latency_ms / plan.latency_ms
+    if left <= 0.5:
+        reserve = min(reserve, _NEAR_WIDTHS * left * plan.width)
+    return max(_MIN_WIDTHS * plan.width, reserve)
 
 
 def _latency_ms(trials: Sequence[Trial], users: int) -> float:

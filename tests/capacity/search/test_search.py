@@ -116,7 +116,7 @@ def test_a_full_core_that_still_passes_no_longer_holds_the_ramp_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("latency_ms", "following"), [(None, 1600), (5.0, 1600), (120.0, 1400), (125.0, 920), (200.0, 920), (245.0, 880)]
+    ("latency_ms", "following"), [(None, 1600), (5.0, 1600), (120.0, 1400), (125.0, 920), (200.0, 860), (245.0, 860)]
 )
 def test_the_ramp_steps_less_far_near_the_slo_on_latency(latency_ms: float | None, following: int) -> None:
     trials = [Trial(800, PASS, latency_ms=latency_ms)]
