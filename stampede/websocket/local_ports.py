@@ -26,13 +26,12 @@ _rng: Final = Random()
 
 def restrict(opened: socket.socket) -> bool:
     """Let a socket connect from a random window of the system's local ports; return whether this is possible."""
-    lowest, highest = _system_range()
-    if highest - lowest < WINDOW_PORTS:
-        return False
-    first = _rng.randint(lowest, highest - WINDOW_PORTS + 1)
-    with suppress(OSError):  # before Linux 6.3
-        _set_range(opened, first, first + WINDOW_PORTS - 1)
-        return True
+    with suppress(OSError):  # before Linux 6.3, or without /proc
+        lowest, highest = _system_range()
+        if highest - lowest >= WINDOW_PORTS:
+            first = _rng.randint(lowest, highest - WINDOW_PORTS + 1)
+            _set_range(opened, first, first + WINDOW_PORTS - 1)
+            return True
     return False
 
 

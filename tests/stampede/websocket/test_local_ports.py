@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,21 @@ def test_a_small_range_is_not_divided(listener: socket.socket, monkeypatch: pyte
 
     with open_socket(listener.family) as made:
         assert not local_ports.restrict(made)
+
+
+@pytest.mark.parametrize("name", ["_system_range", "_set_range"])
+def test_a_system_without_the_option_chooses_the_port(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Linux before 6.3 refuses the option; a container may lack /proc/sys."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOPROTOOPT, "refused")
+
+    monkeypatch.setattr(local_ports, name, refuse)
+
+    with connected(listener) as made:
+        assert made.getsockname()[1] > 0
 
 
 class _LowestFirst:
