@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 USERS = 8
 INVALID = 98
-MOST_RUNS = 3  # a busy machine makes a run invalid
+MOST_RUNS = 3  # a machine that stalls makes a run invalid, or leaves deliveries of the short window behind
 TOLERANT = (
     *("--users", str(USERS), "--room-size", "4", "--message-rate", "10", "--processes", "1"),
     *("--window", "1", "--settle", "1", "--slo", "deliver_p99<60s", "--slo", "resync_p95<60s", "--slo", "loss<50%"),
@@ -43,7 +43,8 @@ def drill(capacity: Callable[..., Run], command: str, *flags: str) -> Run:
     """Run a drill that noise does not make invalid."""
     for _ in range(MOST_RUNS):
         run = capacity(*TOLERANT, "--run", command, *flags, command="drill")
-        if run.wait() != INVALID:
+        code, reasons = run.wait(), [reason for step in run.report.steps for reason in step.reasons]
+        if code != INVALID and not any("of the expected deliveries arrived" in reason for reason in reasons):
             break
     return run
 
