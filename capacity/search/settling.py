@@ -11,7 +11,6 @@ _PACE: Final = 0.1
 _STABLE: Final = 0.3
 _STABLE_MS: Final = 10.0
 _DRAINING: Final = 1.02
-_KEPT_PACE: Final = 0.98
 
 
 def is_steady(probe: ClientWindow, p99_before: float | None, p99: float | None) -> bool:
@@ -20,11 +19,6 @@ def is_steady(probe: ClientWindow, p99_before: float | None, p99: float | None) 
     if kept_up is None or p99 is None or p99_before is None or _falls(p99_before, p99):
         return False
     return abs(kept_up - 1) <= _PACE and p99 - p99_before <= max(_STABLE * p99_before, _STABLE_MS)
-
-
-def keeps_pace(window: ClientWindow) -> bool:
-    """Return whether hardly a delivery was left behind in a measurement window."""
-    return window.keeping_up is not None and window.keeping_up >= _KEPT_PACE
 
 
 def is_draining(probe: ClientWindow, p99_before: float | None, p99: float | None) -> bool:

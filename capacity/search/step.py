@@ -23,7 +23,7 @@ from capacity.measure.workers import LostWorkerError
 from capacity.processes.generator import RAMP_S
 from capacity.record.step import Verdict
 from capacity.search.arrival import RampGate, backlog_ms, portions
-from capacity.search.settling import is_draining, is_steady, keeps_pace
+from capacity.search.settling import is_draining, is_steady
 from capacity.search.step_measurement import Reading, StepMeasurement
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ class StepRunner:
         "_clock",
         "_generator",
         "_has_reported_connections",
-        "_kept_pace",
         "_last",
         "_low_ms",
         "_observer",
@@ -129,8 +128,7 @@ class StepRunner:
         self._sleep = sleep
         self._requested = 0  # users requested last
         self._last: Reading | None = None
-        self._overloaded_at: int | None = None  # users of the latest step if it may have left a backlog
-        self._kept_pace = False  # whether deliveries kept pace in the latest window
+        self._overloaded_at: int | None = None  # users of the latest step if it never became steady or failed
         self._has_reported_connections = False
 
     def restore_workers(self) -> float:
@@ -177,7 +175,6 @@ class StepRunner:
             client = client_window(first.snapshot, last.snapshot)
         except MissingDataError as error:
             return StepMeasurement(settle_s, None, server, str(error), settled_at)
-        self._kept_pace = keeps_pace(client) and client.ready == client.chat_users
         # Faults during the ramp count too.
         client = replace(client, faults=new_faults(known, last.snapshot.faults))
         return StepMeasurement(settle_s, client, server, None, settled_at, self._span_windows(readings, settled_at))
@@ -186,11 +183,10 @@ class StepRunner:
         """Note whether the latest step overloaded the server.
 
         Slightly above a limit, a backlog grows so slowly that it seems steady. Below it, the latency of a saturated
-        server may vary so much that it never seems steady. A level that fails although deliveries keep pace leaves no
-        backlog.
+        server may vary so much that it never seems steady.
         """
         if verdict is not Verdict.INVALID:
-            self._overloaded_at = users if verdict is Verdict.FAIL and not self._kept_pace else None
+            self._overloaded_at = users if verdict is Verdict.FAIL else None
 
     def _known_faults(self, users: int) -> Sequence[Fault] | None:
         """Return the faults so far if all later ones count for a ramp to `users`; None if some may not.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from capacity.search.settling import is_draining, is_steady, keeps_pace
+from capacity.search.settling import is_draining, is_steady
 
 if TYPE_CHECKING:
     from capacity.measure.client_window import ClientWindow
@@ -42,8 +42,3 @@ def test_deliveries_settle(keeping_up: float | None, before: float, after: float
 def test_nothing_is_steady_without_two_latencies() -> None:
     assert not is_steady(probe(1.0), None, 5.0)
     assert not is_steady(probe(1.0), 5.0, None)
-
-
-@pytest.mark.parametrize(("keeping_up", "kept"), [(0.98, True), (0.97, False), (None, False)])
-def test_a_window_that_keeps_pace_leaves_no_backlog(keeping_up: float | None, kept: bool) -> None:
-    assert keeps_pace(probe(keeping_up)) is kept
