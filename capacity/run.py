@@ -20,8 +20,9 @@ from capacity.profile.profiler import Profiler
 from capacity.profile.sampler import ProfileError
 from capacity.record.step import StepRecord, Verdict
 from capacity.search.search import Ending, Finished, Plan, next_move
-from capacity.search.step import StepMeasurement, StepObserver, StepRunner
+from capacity.search.step import StepObserver, StepRunner
 from capacity.search.step_judge import StepJudge
+from capacity.search.step_measurement import StepMeasurement
 from capacity.search.step_record import step_record
 from capacity.search.trials import bounds_of, trials_of
 from capacity.storms import result as storm_result
@@ -122,7 +123,7 @@ class CapacityRun:
                 settle_s=self.settings.settle,
                 window_s=self.settings.window,
                 spans=judge.spans(),
-                low_ms=DEFAULT_LIMITS.lag_ms(self.settings.slos),
+                latency_ms=strictest_ms(self.settings.slos),
                 clock=self.clock,
             )
             self.ending = self._measure(running, runner, judge)

@@ -113,7 +113,7 @@ class RunSettings:
 
     max_duration: float = option(
         "time limit of the search",
-        _DURATION, metavar="SECONDS", parse=types.positive_float, default="150", thorough="1800", unit="s",
+        _DURATION, metavar="SECONDS", parse=types.positive_float, default="165", thorough="1800", unit="s",
         compare_may_differ=True, resume_may_change=True,
     )  # fmt: skip
     settle: float = option(

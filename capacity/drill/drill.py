@@ -102,7 +102,7 @@ class Drill:
             self.observer,
             settle_s=settings.settle,
             window_s=settings.window,
-            low_ms=DEFAULT_LIMITS.lag_ms(slos),
+            latency_ms=strictest_ms(slos),
             clock=self.clock,
         )
         users = self.settings.users

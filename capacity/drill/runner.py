@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from capacity.drill.command import Command
     from capacity.measure.client_window import ClientWindow
-    from capacity.search.step import Reading, StepObserver
+    from capacity.search.step import StepObserver
+    from capacity.search.step_measurement import Reading
     from stampede.measure.storm_results import StormResult
 
 _POLL_S: Final = 0.1

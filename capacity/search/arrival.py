@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LAST_PORTION: Final = 0.05
+_LAST_PORTION: Final = 0.1
 _MAX_PROBES: Final = 4
 _RISE: Final = 1.05
 _MAX_RISES: Final = 3
+_DEFAULT_BACKLOG_MS: Final = 50.0
+
+
+def backlog_ms(slo_ms: float | None) -> float:
+    """Return the latency (p50) up to which there is no backlog of joining users.
+
+    It is half of the strictest SLO on delivery latency, which bounds a percentile far above p50.
+    """
+    return _DEFAULT_BACKLOG_MS if slo_ms is None else slo_ms / 2
 
 
 def portions(present: int, users: int) -> Iterator[int]:

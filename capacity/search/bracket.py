@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -95,10 +96,15 @@ def level_state(verdicts: Sequence[Verdict]) -> LevelState:
             return LevelState.UNDECIDED
         if fails == 1 and valid[0] is Verdict.FAIL:
             return LevelState.HOLDS
-        return LevelState.FAILS if fails > passes + 1 else LevelState.MIXED
+        return LevelState.FAILS if _outnumber(fails, passes) else LevelState.MIXED
     if fails:
         return LevelState.FAILS
     return LevelState.INVALID if len(verdicts) - len(valid) > passes else LevelState.HOLDS
+
+
+def _outnumber(fails: int, passes: int) -> bool:
+    """Return whether a level fails although it has passed, too."""
+    return fails > passes + 1
 
 
 def verdicts_by_level(trials: Sequence[Trial]) -> dict[int, list[Verdict]]:
@@ -138,15 +144,19 @@ def confirmed_bounds(trials: Sequence[Trial], confirmations: int) -> Bounds:
     """Return the bracket for the answer: each end is a level that was confirmed, if there is one.
 
     The low end passed once, and `confirmations` more times. At or below the high end there were two failures: a server
-    does not get better with more users, so a failure at a lower level counts against the levels above it.
+    does not get better with more users, so a failure at a lower level counts against the levels above it. A mixed level
+    fails by that, too, if the failures up to it outnumber the passes from it on as clearly as those of a failing level.
     """
     found = bounds(trials)
     verdicts, states = verdicts_by_level(trials), level_states(trials)
     passes = {users: at_level.count(Verdict.PASS) for users, at_level in verdicts.items()}
     held = [users for users, s in states.items() if s is LevelState.HOLDS and users <= found.low]
     low = max((users for users in held if passes[users] > confirmations), default=found.low)
-    failing = sorted(users for users, s in states.items() if s is LevelState.FAILS)
-    fails = {users: sum(verdicts[u].count(Verdict.FAIL) for u in verdicts if u <= users) for users in failing}
+    fails = {users: sum(verdicts[u].count(Verdict.FAIL) for u in verdicts if u <= users) for users in verdicts}
+    passes_from = {users: sum(passes[u] for u in passes if u >= users) for users in verdicts}
+    mixed = {u for u, s in states.items() if s is LevelState.MIXED and _outnumber(fails[u], passes_from[u])}
+    failing = sorted(u for u, s in states.items() if s is LevelState.FAILS or u in mixed)
     fails_at = next((users for users in failing if fails[users] > 1), found.fails_at)
-    once = found.fails_at if fails_at != found.fails_at else None
-    return replace(found, low=low, passes=passes.get(low, 0), fails_at=fails_at, failed_once_at=once)
+    once = found.fails_at if (found.fails_at or math.inf) < (fails_at or 0) else None
+    mixed_at = None if found.mixed_at == fails_at else found.mixed_at
+    return replace(found, low=low, passes=passes.get(low, 0), fails_at=fails_at, mixed_at=mixed_at, failed_once_at=once)

@@ -3,10 +3,10 @@
 It keeps no state, so a run resumes from its list of trials. Rules in order of precedence:
 
 1. Ramp geometrically until a level fails, the generator is at its limit, or the cap passes. While the server's core is
-   mostly idle, leave levels out. If its load shows that the core will be full before the next step, step only slightly
-   beyond that point. A level that passes with a full core shows that a full core is not the limit: many servers write
-   larger batches then. Each further step is twice as long, up to a limit. The nearer the latency is to its SLO, the
-   shorter the step: latency grows at least in proportion to the users, and at least as fast as it did before.
+   mostly idle, leave levels out. Once its load shows where the core will be full, step slightly beyond that point. A
+   level that passes with a full core shows that a full core is not the limit: many servers write larger batches then.
+   Each such level makes the next step longer. The nearer the latency is to its SLO, the shorter the step: latency grows
+   at least in proportion to the users, and at least as fast as it did before.
 2. Repeat an invalid step at once. A second one in a row ends the ramp there ("the generator is the limit"); if data is
    missing, it ends the whole search. Below a level abandoned that way, bisection may still raise "at least N"; there a
    single invalid step lowers the bound. A step that other processes invalidated is repeated a few times, and dropped
@@ -18,9 +18,10 @@ It keeps no state, so a run resumes from its list of trials. Rules in order of p
    spend steps that are needed to resolve noise. Mixed levels lie inside the answer's interval, so that noise widens
    the interval instead of moving it.
 5. Measure the lower end again until it is confirmed, then the failing upper end equally often: one disturbance must not
-   decide the answer.
-6. Keep enough of the time budget for confirmations, and for one that fails, until some level is confirmed. The ends of
-   the answer are levels that were confirmed, if there are any (`confirmed_bounds`).
+   decide the answer. The last step leaves the upper end alone: a pass there would need another step to settle.
+6. Keep enough of the time budget for confirmations, and for one that fails, until some level is confirmed; then for a
+   second failure if two levels failed once each. The ends of the answer are levels that were confirmed, if there are
+   any (`confirmed_bounds`).
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ _SPARE: Final = 1
 _MAX_TAKEN: Final = 4
 """Steps in a row that other processes may invalidate before a level is abandoned: they may stop, unlike a limit."""
 
-_MIN_CORE_SHARE: Final = 0.35
+_MIN_CORE_SHARE: Final = 0.2
 """Share of its core from which a server's load shows where the core will be full."""
 
 _IDLE_SHARE: Final = 0.8
@@ -131,11 +132,18 @@ _IDLE_SHARE: Final = 0.8
 _FULL_SHARE: Final = 0.85
 """Share of its core from which a server's core counts as full."""
 
-_MAX_GROWTH: Final = 0.4
-"""Growth of the ramp, relative to the last level, while the core is full."""
+_FULL_GROWTH: Final = 0.6
+"""Growth of the ramp, relative to the last level, for each level at which the core was full."""
 
 _NEAR: Final = 0.7
 """Part of the way to the SLO on latency that one step of the ramp goes at most."""
+
+_NEAR_WIDTHS: Final = 3.0
+_MIN_WIDTHS: Final = 0.8
+"""Growth of the ramp once the latency is half of its SLO, in widths of the bracket: `_NEAR_WIDTHS` times the part of
+the SLO that is left, `_MIN_WIDTHS` at least. So a fail needs no bisection, and if noise makes the highest passing level
+fail in a later step, the one before is still near.
+"""
 
 _MIN_PART: Final = 0.2
 """Part of the bracket that each further level removes at least."""
@@ -158,9 +166,9 @@ def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: f
     if not trials:
         return Step(min(plan.first, plan.largest), Purpose.RAMP)
     found = bounds(trials)
-    has_confirmed = confirmed_bounds(trials, plan.confirmations).passes > plan.confirmations
+    confirmed = confirmed_bounds(trials, plan.confirmations)
     needed = max(0, 1 + plan.confirmations - found.passes)
-    may_wait = affordable > _reserved(plan, found, needed, has_confirmed=has_confirmed)
+    may_wait = affordable > _reserved(plan, found, confirmed, needed)
     move = _after_invalid(trials, may_wait=may_wait) or _after_disturbance(trials)
     return move or _next_in_bracket(plan, trials, affordable)
 
@@ -223,28 +231,29 @@ def _next_in_bracket(plan: Plan, trials: Sequence[Trial], affordable: int) -> St
     found = bounds(trials)
     verdicts = verdicts_by_level(trials)
     needed = max(0, 1 + plan.confirmations - found.passes) if found.low else 0
-    has_confirmed = confirmed_bounds(trials, plan.confirmations).passes > plan.confirmations
+    confirmed = confirmed_bounds(trials, plan.confirmations)
     target = _target(plan, found, trials)
-    if affordable > _reserved(plan, found, needed, has_confirmed=has_confirmed):
+    if affordable > _reserved(plan, found, confirmed, needed):
         undecided = [users for users, s in level_states(trials).items() if s is LevelState.UNDECIDED]
         if undecided:
             return Step(min(undecided), Purpose.RECHECK)
         if target is not None:
             return Step(target, Purpose.RAMP if found.high is None else Purpose.BISECT)
-    if needed and (not has_confirmed or affordable >= needed):
+    if needed and (confirmed.passes <= plan.confirmations or affordable >= needed):
         return Step(found.low, Purpose.CONFIRM)
     upper = found.fails_at if found.high != found.invalid_at else None
-    if upper is not None and verdicts[upper].count(Verdict.FAIL) <= plan.confirmations:
+    can_settle = affordable > 1 or confirmed.failed_once_at is not None
+    if upper is not None and can_settle and verdicts[upper].count(Verdict.FAIL) <= plan.confirmations:
         return Step(upper, Purpose.RECHECK)
     return Finished(_ending(found, is_narrow=target is None))
 
 
-def _reserved(plan: Plan, found: Bounds, needed: int, *, has_confirmed: bool) -> int:
+def _reserved(plan: Plan, found: Bounds, confirmed: Bounds, needed: int) -> int:
     """Return how many steps must remain after a step that does not confirm."""
     if not found.low:
         return 0
-    if has_confirmed:
-        return needed
+    if confirmed.passes > plan.confirmations:
+        return needed + (confirmed.failed_once_at is not None)
     return plan.confirmations + (_SPARE if found.high is not None else 0)
 
 
@@ -296,20 +305,23 @@ def _further(plan: Plan, users: int, trials: Sequence[Trial]) -> int | None:
     """Return the next level of the ramp; None if the cap is reached."""
     if users >= plan.largest:
         return None
-    level = users * plan.factor
     share, full_at = _core_share(trials, users), _core_full_at(trials, users)
-    if share is not None and share * plan.factor**2 <= _IDLE_SHARE:
-        level = users * plan.factor**2
-    elif full_at is not None:
-        steps = _full_levels(trials, users)
-        growth = min(plan.width * 2**steps, _MAX_GROWTH)
-        level = min(level, max(full_at * (1 + plan.width / 2), users * (1 + growth)))
+    level = users * _idle_growth(plan, share)
+    if full_at is not None:
+        growth = max(plan.width, _FULL_GROWTH * _full_levels(trials))
+        level = max(full_at * (1 + plan.width / 2), users * (1 + growth))
     level = min(level, users * (1 + _latency_reserve(plan, trials, users)))
     return min(plan.largest, max(users + 1, _round(level, plan.grain)))
 
 
+def _idle_growth(plan: Plan, share: float | None) -> float:
+    """Return the growth of the ramp at a share of the server's core: `factor`, and more while the core stays idle."""
+    powers = (plan.factor**power for power in (3, 2))
+    return next((growth for growth in powers if share is not None and share * growth <= _IDLE_SHARE), plan.factor)
+
+
 def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:
-    """Return the relative growth at which the latency of a level comes near its SLO, but at least the plan's width.
+    """Return the relative growth at which the latency of a level comes near its SLO, but at least most of a width.
 
     Latency grows at least in proportion to the users, and at least as fast as from the level before.
     """
@@ -321,7 +333,11 @@ def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:
     growth_ms = latency_ms - _latency_ms(trials, before)
     if before and growth_ms > 0:
         reserve = min(reserve, (plan.latency_ms - latency_ms) / growth_ms * (users - before) / users)
-    return max(plan.width, _NEAR * reserve)
+    reserve *= _NEAR
+    left = 1 - latency_ms / plan.latency_ms
+    if left <= 0.5:
+        reserve = min(reserve, _NEAR_WIDTHS * left * plan.width)
+    return max(_MIN_WIDTHS * plan.width, reserve)
 
 
 def _latency_ms(trials: Sequence[Trial], users: int) -> float:
@@ -329,11 +345,9 @@ def _latency_ms(trials: Sequence[Trial], users: int) -> float:
     return max((t.latency_ms for t in trials if t.users == users and t.latency_ms is not None), default=0.0)
 
 
-def _full_levels(trials: Sequence[Trial], users: int) -> int:
-    """Return at how many levels up to `users` the server's core was full; all of them have passed."""
-    return sum(
-        (_core_share(trials, level) or 0) >= _FULL_SHARE for level in {t.users for t in trials if t.users <= users}
-    )
+def _full_levels(trials: Sequence[Trial]) -> int:
+    """Return at how many levels of the ramp the server's core was full."""
+    return len({trial.users for trial in trials if (trial.core_share or 0) >= _FULL_SHARE})
 
 
 def _between(plan: Plan, low: int, middle: float, high: int) -> int | None:

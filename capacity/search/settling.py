@@ -14,11 +14,11 @@ _DRAINING: Final = 1.02
 
 
 def is_steady(probe: ClientWindow, p99_before: float | None, p99: float | None) -> bool:
-    """Return whether deliveries keep pace and p99 (ms) is about that of the previous probe."""
+    """Return whether deliveries keep pace and p99 (ms) is about that of the previous probe, not falling."""
     kept_up = probe.keeping_up
-    if kept_up is None or p99 is None or p99_before is None:
+    if kept_up is None or p99 is None or p99_before is None or _falls(p99_before, p99):
         return False
-    return abs(kept_up - 1) <= _PACE and abs(p99 - p99_before) <= max(_STABLE * p99_before, _STABLE_MS)
+    return abs(kept_up - 1) <= _PACE and p99 - p99_before <= max(_STABLE * p99_before, _STABLE_MS)
 
 
 def is_draining(probe: ClientWindow, p99_before: float | None, p99: float | None) -> bool:
@@ -26,4 +26,8 @@ def is_draining(probe: ClientWindow, p99_before: float | None, p99: float | None
     kept_up = probe.keeping_up
     if kept_up is not None and kept_up > _DRAINING:
         return True
-    return p99 is not None and p99_before is not None and p99 < p99_before * (1 - _PACE) and p99 > _STABLE_MS
+    return p99 is not None and p99_before is not None and _falls(p99_before, p99)
+
+
+def _falls(p99_before: float, p99: float) -> bool:
+    return p99 < p99_before * (1 - _PACE) and p99 > _STABLE_MS

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from capacity.measure.client_window import ClientWindow, MissingDataError, client_window, new_faults, quantile_ms
@@ -22,11 +22,12 @@ from capacity.measure.server_window import ServerWindow, server_window
 from capacity.measure.workers import LostWorkerError
 from capacity.processes.generator import RAMP_S
 from capacity.record.step import Verdict
-from capacity.search.arrival import RampGate, portions
+from capacity.search.arrival import RampGate, backlog_ms, portions
 from capacity.search.settling import is_draining, is_steady
+from capacity.search.step_measurement import Reading, StepMeasurement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from capacity.config.slo import Span
     from capacity.measure.server_sample import ServerSample
@@ -71,35 +72,6 @@ class StepObserver(Protocol):
     def live(self, client: ClientWindow, server: ServerWindow) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Both sides at one moment of this process's clock."""
-
-    at: float
-    snapshot: Snapshot
-    sample: ServerSample
-
-
-@dataclass(frozen=True, slots=True)
-class StepMeasurement:
-    """The measurement of a step.
-
-    Attributes:
-        client: the window of the clients; None if there is none; then `problem` is the reason.
-        lost_worker: name of the worker of the load generator whose loss is that reason.
-        settled_at: clock at the end of settling.
-        spans: windows of the clients over the other spans that SLOs cover, if known.
-    """
-
-    settle_s: float
-    client: ClientWindow | None
-    server: ServerWindow
-    problem: str | None
-    settled_at: float = 0.0
-    spans: Mapping[Span, ClientWindow] = field(default_factory=dict)
-    lost_worker: str | None = None
-
-
 class StepRunner:
     """Runs steps one after another against the same generator and server."""
 
@@ -128,7 +100,7 @@ class StepRunner:
         settle_s: float,
         window_s: float,
         spans: Sequence[Span] = (),
-        low_ms: float = 50.0,
+        latency_ms: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -141,7 +113,7 @@ class StepRunner:
             settle_s: longest settling time.
             window_s: measurement window.
             spans: other spans to measure, for SLOs with their own window.
-            low_ms: latency (p50) up to which there is no backlog of joining users.
+            latency_ms: the strictest SLO on delivery latency, if there is one.
             clock: monotonic clock in seconds.
             sleep: waits for some seconds.
         """
@@ -151,7 +123,7 @@ class StepRunner:
         self._settle_s = settle_s
         self._window_s = window_s
         self._spans = tuple(spans)
-        self._low_ms = low_ms
+        self._low_ms = backlog_ms(latency_ms)
         self._clock = clock
         self._sleep = sleep
         self._requested = 0  # users requested last

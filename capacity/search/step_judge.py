@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from capacity.config.slo import RunSlo
     from capacity.measure.prometheus import Prometheus
-    from capacity.search.step import StepMeasurement
+    from capacity.search.step_measurement import StepMeasurement
 
 
 class StepJudge:

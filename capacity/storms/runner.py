@@ -13,7 +13,7 @@ from capacity.storms.judge import StormWindow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capacity.search.step import Reading
+    from capacity.search.step_measurement import Reading
     from stampede.measure.snapshot import Snapshot
     from stampede.measure.storm_results import StormResult
 

@@ -190,7 +190,7 @@ def test_the_help_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_thorough_changes_defaults_that_options_can_override() -> None:
     settings = read_settings(["--thorough", "--window", "12"], {})
     assert (settings.thorough, settings.max_duration, settings.window) == (True, 1800.0, 12.0)
-    assert read_settings([], {}).max_duration == 150.0
+    assert read_settings([], {}).max_duration == 165.0
 
 
 @pytest.mark.parametrize(("text", "share"), [("30%", 0.3), ("0.25", 0.25), ("0", 0.0)])

@@ -11,7 +11,7 @@ import pytest
 from capacity.drill.runner import DrillRunner, TimeLimits, Watch, start_watch
 from capacity.errors import RunError
 from capacity.measure.server_sample import ServerSample
-from capacity.search.step import Reading
+from capacity.search.step_measurement import Reading
 from tests.capacity.drill.make_drill import untouched, watch
 
 if TYPE_CHECKING:

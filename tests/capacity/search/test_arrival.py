@@ -5,16 +5,16 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.search.arrival import RampGate, portions
+from capacity.search.arrival import RampGate, backlog_ms, portions
 
 
 @given(present=st.integers(0, 20_000), users=st.integers(1, 20_000))
 def test_portions_end_at_the_requested_users_and_are_at_most_half_of_the_rest(present: int, users: int) -> None:
     asked = [present, *portions(present, users)]
     assert asked[-1] == users
-    assert len(asked) <= 8  # 0, 16, 24, 28, 30, 31, 32, 33
+    assert len(asked) <= 6
     for before, after in pairwise(asked):
-        assert after - before <= max(1, 0.05 * users, (users - before + 1) / 2)
+        assert after - before <= max(1, 0.1 * users, (users - before + 1) / 2)
 
 
 def test_a_decrease_is_one_portion() -> None:
@@ -53,3 +53,8 @@ def test_a_growing_backlog_is_an_overload() -> None:
         assert not ramp.is_overloaded
         ramp.add_probe(p50)
     assert ramp.is_overloaded
+
+
+def test_the_latency_of_a_backlog_depends_on_the_slo() -> None:
+    assert backlog_ms(250) == 125
+    assert backlog_ms(None) == 50

@@ -151,6 +151,11 @@ def test_the_high_end_is_the_lowest_level_that_does_not_hold(found: Bounds, high
         (taken((100, "P"), (200, "FF"), (400, "FF")), Bounds(100, 1, 200, None, None, 100)),
         # A fail of a mixed level counts against the levels above it.
         (taken((100, "P"), (150, "PPF"), (200, "F"), (400, "F")), Bounds(100, 1, 200, None, 150, 150)),
+        # A mixed level fails if the fails up to it outnumber the passes from it on by two.
+        (taken((100, "PPP"), (150, "PFF"), (200, "FPF")), Bounds(100, 3, 200, None, 150)),
+        (taken((100, "PPP"), (150, "PFF"), (200, "PPF")), Bounds(100, 3, None, None, 150)),
+        (taken((100, "PPP"), (150, "PFF"), (200, "FPF"), (400, "PP")), Bounds(100, 3, None, None, 150)),
+        (taken((100, "PPP"), (150, "F"), (200, "FPF")), Bounds(100, 3, 200, None, None, 100, 150)),
     ],
 )
 def test_the_ends_of_the_answer_are_confirmed_levels(trials: list[Trial], answer: Bounds) -> None:

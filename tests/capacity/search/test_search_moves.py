@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capacity.record.step import Cause, Verdict
-from capacity.search.bracket import Trial
+from capacity.search.bracket import Trial, confirmed_bounds
 from capacity.search.search import Ending, Finished, Plan, Purpose, Step, next_move
 from tests.capacity.search.test_bracket import taken
 from tests.capacity.search.test_search import ENOUGH_S, STEP_S
@@ -116,10 +116,10 @@ def test_the_failing_end_moves_nearer_to_a_mixed_level(trials: list[Trial], plan
     [
         # The ramp: half a width above the full core, but at least one width further.
         ([Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
-        ([Trial(350, PASS, core_share=0.349)], Plan(factor=4), 1400),
+        ([Trial(350, PASS, core_share=0.199)], Plan(factor=4), 1400),
         ([Trial(100, PASS, core_share=0.9), Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
         ([Trial(350, PASS), Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
-        ([Trial(1000, PASS, core_share=1.0)], Plan(), 1200),
+        ([Trial(1000, PASS, core_share=1.0)], Plan(), 1600),
         # Bisection: half a width below the full core, and a fifth of the bracket from its ends.
         ([Trial(800, PASS, core_share=0.7), Trial(1600, FAIL)], Plan(), 1086),
         ([Trial(800, PASS, core_share=0.8), Trial(1600, FAIL)], Plan(), 960),
@@ -241,3 +241,20 @@ def test_a_disturbed_fail_is_repeated_unless_it_repeats_a_fail(before: list[Tria
 )
 def test_each_given_level_is_repeated_once_if_invalid(text: str, expected: Step | Finished) -> None:
     assert move(taken((50, text)), Plan(given=(50, 60)), steps=0) == expected
+
+
+def test_the_last_step_leaves_the_failing_end_alone() -> None:
+    """A pass there would need another step to settle."""
+    for failed in ("F", "FF"):
+        trials = taken((1000, "PPP"), (1100, failed))
+        assert move(trials, steps=2) == Step(1100, Purpose.RECHECK)
+        assert move(trials, steps=1) == Finished(Ending.CONVERGED)
+
+
+def test_the_last_step_confirms_the_lower_one_of_two_failing_levels() -> None:
+    """Two levels failed once: the answer ends at the higher one, unless the lower one fails again."""
+    trials = taken((1000, "PPP"), (1400, "F"), (1200, "F"))
+    assert move(trials, steps=2) == Step(1100, Purpose.BISECT)
+    assert move(trials, steps=1) == Step(1200, Purpose.RECHECK)
+    assert confirmed_bounds(trials, 2).fails_at == 1400
+    assert confirmed_bounds([*trials, Trial(1200, FAIL)], 2).fails_at == 1200

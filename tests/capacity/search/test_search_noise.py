@@ -49,7 +49,7 @@ def test_in_99_of_100_noisy_searches_the_interval_contains_the_limit(spread: flo
 
 @pytest.mark.parametrize("spread", [0.003, 0.01, 0.02])
 def test_the_default_budget_confirms_the_answer_despite_noise(spread: float) -> None:
-    """150 s are enough for fourteen steps."""
+    """165 s are enough for fourteen steps."""
     rng = Random(7)
     held = confirmed = 0
     for _ in range(CASES):

@@ -15,7 +15,7 @@ from capacity.measure.workers import LostWorkerError
 from capacity.record.step import LOST_WORKER, Verdict
 from capacity.search.arrival import portions
 from capacity.search.search import Purpose
-from capacity.search.step import StepMeasurement, StepRunner
+from capacity.search.step import StepRunner
 from capacity.search.step_judge import StepJudge
 from capacity.search.step_record import step_record
 from stampede.measure.log_linear_histogram import LogLinearHistogram
@@ -25,6 +25,7 @@ from stampede.measure.snapshot import Snapshot
 if TYPE_CHECKING:
     from capacity.measure.client_window import ClientWindow
     from capacity.measure.server_window import ServerWindow
+    from capacity.search.step_measurement import StepMeasurement
 
 TICK_S = 0.01
 STARTING_S = 0.1
@@ -215,6 +216,16 @@ def test_a_backlog_that_grows_so_slowly_that_it_seems_steady_does_not_affect_the
         assert p99_ms(runner.measure(6200)) > 250
         runner.note_verdict(6200, Verdict.FAIL)
     assert p99_ms(runner.measure(5900)) < 10
+
+
+def test_a_fail_of_users_that_did_not_join_needs_a_recovery() -> None:
+    world = World(rate=6000, admitted=400)
+    runner = world.runner()
+    runner.measure(500)
+    runner.note_verdict(500, Verdict.FAIL)
+    world.asked.clear()
+    runner.measure(300)
+    assert world.asked[0] == 1
 
 
 def test_a_lower_level_after_an_overload_is_approached_from_below() -> None:

@@ -13,7 +13,7 @@ from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.measure.server_sample import ServerSample
 from capacity.record.step import Cause, Verdict
 from capacity.search.search import Ending, Finished, next_move
-from capacity.search.step import Reading
+from capacity.search.step_measurement import Reading
 from capacity.storms import result
 from capacity.storms.judge import StormWindow, judge_storm, lag_limit_ms
 from capacity.storms.runner import StormRunner
