@@ -3,7 +3,7 @@
 It keeps no state, so a run resumes from its list of trials. Rules in order of precedence:
 
 1. Ramp geometrically until a level fails, the generator is at its limit, or the cap passes. While the server's core is
-   mostly idle, leave levels out. Once its load shows where the core will be full, step slightly beyond that point. A
+   mostly idle, leave a level out. Once its load shows where the core will be full, step slightly beyond that point. A
    level that passes with a full core shows that a full core is not the limit: many servers write larger batches then.
    Each such level makes the next step longer. The nearer the latency is to its SLO, the shorter the step: latency grows
    at least in proportion to the users, and at least as fast as it did before.
@@ -287,15 +287,19 @@ def _target(plan: Plan, found: Bounds, trials: Sequence[Trial]) -> int | None:
         level = _between(plan, found.low, middle, found.high)
         if level is not None:
             return level
-    return _above_mixed(plan, found)
+    return _above_mixed(plan, found, trials)
 
 
-def _above_mixed(plan: Plan, found: Bounds) -> int | None:
-    """Return a level that moves the failing end nearer to a mixed level, or None."""
+def _above_mixed(plan: Plan, found: Bounds, trials: Sequence[Trial]) -> int | None:
+    """Return a level that moves the failing end nearer to a mixed level, or finds one above it; None if none does.
+
+    A mixed level that missed its SLO on latency is near the limit, so the next level is only slightly above it.
+    """
     if found.mixed_at is None or found.invalid_at is not None:
         return None
     if found.fails_at is None:
-        return _further(plan, found.mixed_at, ())
+        highest = max((trial.users for trial in trials if trial.verdict is not Verdict.INVALID), default=found.mixed_at)
+        return _further(plan, highest, trials)
     if found.fails_at - found.below_fail <= plan.width * found.below_fail:
         return None
     return _between(plan, found.below_fail, (found.below_fail + found.fails_at) / 2, found.fails_at)
@@ -306,18 +310,13 @@ def _further(plan: Plan, users: int, trials: Sequence[Trial]) -> int | None:
     if users >= plan.largest:
         return None
     share, full_at = _core_share(trials, users), _core_full_at(trials, users)
-    level = users * _idle_growth(plan, share)
+    is_idle = share is not None and share * plan.factor**2 <= _IDLE_SHARE
+    level = users * (plan.factor**2 if is_idle else plan.factor)
     if full_at is not None:
         growth = max(plan.width, _FULL_GROWTH * _full_levels(trials))
-        level = max(full_at * (1 + plan.width / 2), users * (1 + growth))
+        level = min(max(full_at * (1 + plan.width / 2), users * (1 + growth)), users * plan.factor**2)
     level = min(level, users * (1 + _latency_reserve(plan, trials, users)))
     return min(plan.largest, max(users + 1, _round(level, plan.grain)))
-
-
-def _idle_growth(plan: Plan, share: float | None) -> float:
-    """Return the growth of the ramp at a share of the server's core: `factor`, and more while the core stays idle."""
-    powers = (plan.factor**power for power in (3, 2))
-    return next((growth for growth in powers if share is not None and share * growth <= _IDLE_SHARE), plan.factor)
 
 
 def _latency_reserve(plan: Plan, trials: Sequence[Trial], users: int) -> float:

@@ -4,9 +4,9 @@ Settling lasts until all users are in their rooms and deliveries keep pace, at m
 becomes steady is measured nevertheless, and fails. While a backlog shrinks, settling continues for up to `_RECOVERY_S`.
 A fault of the load generator ends the ramp: it makes the level invalid in any case.
 
-A level that is not above an earlier unsteady one starts with a recovery, almost without users, until the server has
-closed the other connections. So every level is approached from below. The backlog of one level never appears as the
-latency of another level, or of the same level in a later step.
+If the latest step left a backlog, a level that is not above it starts with a recovery, almost without users, until the
+server has closed the other connections. The backlog of one level never appears as the latency of another level, or of
+the same level in a later step.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _POLL_S: Final = 0.2
 _MIN_PROBE_S: Final = 0.4
 _ARRIVAL_S: Final = RAMP_S + 15.0
 _RECOVERY_S: Final = 15.0
+_BACKLOG_S: Final = 2.0
 _RECOVERY_USERS: Final = 1
 
 
@@ -76,11 +77,12 @@ class StepRunner:
     """Runs steps one after another against the same generator and server."""
 
     __slots__ = (
+        "_backlog_ms",
         "_clock",
         "_generator",
         "_has_reported_connections",
         "_last",
-        "_low_ms",
+        "_left_backlog",
         "_observer",
         "_overloaded_at",
         "_requested",
@@ -123,12 +125,13 @@ class StepRunner:
         self._settle_s = settle_s
         self._window_s = window_s
         self._spans = tuple(spans)
-        self._low_ms = backlog_ms(latency_ms)
+        self._backlog_ms = backlog_ms(latency_ms)
         self._clock = clock
         self._sleep = sleep
         self._requested = 0  # users requested last
         self._last: Reading | None = None
-        self._overloaded_at: int | None = None  # users of the latest step if it never became steady or failed
+        self._overloaded_at: int | None = None  # users of the latest step if it may have left a backlog
+        self._left_backlog = True  # whether there was a backlog at the end of the latest window
         self._has_reported_connections = False
 
     def restore_workers(self) -> float:
@@ -175,6 +178,7 @@ class StepRunner:
             client = client_window(first.snapshot, last.snapshot)
         except MissingDataError as error:
             return StepMeasurement(settle_s, None, server, str(error), settled_at)
+        self._left_backlog = self._is_backlog(_nearest(readings, last.at - _BACKLOG_S).snapshot, last.snapshot)
         # Faults during the ramp count too.
         client = replace(client, faults=new_faults(known, last.snapshot.faults))
         return StepMeasurement(settle_s, client, server, None, settled_at, self._span_windows(readings, settled_at))
@@ -183,10 +187,17 @@ class StepRunner:
         """Note whether the latest step overloaded the server.
 
         Slightly above a limit, a backlog grows so slowly that it seems steady. Below it, the latency of a saturated
-        server may vary so much that it never seems steady.
+        server may vary so much that it never seems steady. A level may fail without a backlog: of the highest
+        latencies, for example.
         """
         if verdict is not Verdict.INVALID:
-            self._overloaded_at = users if verdict is Verdict.FAIL else None
+            self._overloaded_at = users if verdict is Verdict.FAIL and self._left_backlog else None
+
+    def _is_backlog(self, before: Snapshot, after: Snapshot) -> bool:
+        """Return whether deliveries or users were waiting between two snapshots, as far as is known."""
+        window = _probe(before, after)
+        p50 = quantile_ms(window.latency.intended, 0.5) if window is not None else None
+        return p50 is None or p50 > self._backlog_ms or after.ready < after.chat_users
 
     def _known_faults(self, users: int) -> Sequence[Fault] | None:
         """Return the faults so far if all later ones count for a ramp to `users`; None if some may not.
@@ -292,7 +303,7 @@ class StepRunner:
 
         A fault of the generator that is not among the `known` ones ends the wait.
         """
-        ramp = RampGate(self._low_ms)
+        ramp = RampGate(self._backlog_ms)
         p99 = None
         before = (self._last or self.read()).snapshot
         while self._clock() < deadline and not ramp.is_overloaded:

@@ -56,5 +56,5 @@ def test_a_growing_backlog_is_an_overload() -> None:
 
 
 def test_the_latency_of_a_backlog_depends_on_the_slo() -> None:
-    assert backlog_ms(250) == 125
+    assert backlog_ms(250) == 150
     assert backlog_ms(None) == 50

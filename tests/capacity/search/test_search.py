@@ -90,8 +90,8 @@ def test_server_cpu_that_predicts_the_limit_saves_steps() -> None:
 
 
 def test_the_ramp_steps_slightly_beyond_the_predicted_full_core() -> None:
-    trials = [Trial(200, PASS, core_share=0.25), Trial(400, PASS, core_share=0.3), Trial(800, PASS, core_share=0.6)]
-    assert next_move(Plan(grain=20), trials[:1], ENOUGH_S, STEP_S) == Step(840, Purpose.RAMP)
+    trials = [Trial(200, PASS, core_share=0.3), Trial(400, PASS, core_share=0.3), Trial(800, PASS, core_share=0.6)]
+    assert next_move(Plan(grain=20), trials[:1], ENOUGH_S, STEP_S) == Step(700, Purpose.RAMP)
     assert next_move(Plan(grain=20), trials[:2], ENOUGH_S, STEP_S) == Step(1400, Purpose.RAMP)
     assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1400, Purpose.RAMP)
     failed = [*trials, Trial(1400, FAIL, core_share=1.0)]
@@ -99,16 +99,26 @@ def test_the_ramp_steps_slightly_beyond_the_predicted_full_core() -> None:
 
 
 def test_the_ramp_skips_levels_while_the_core_is_mostly_idle() -> None:
-    for share, following in ((0.05, 1600), (0.1, 1600), (0.15, 800), (None, 400)):
+    for share, following in ((0.05, 800), (0.1, 800), (0.199, 800), (None, 400)):
         trials = [Trial(200, PASS, core_share=share)]
         assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(following, Purpose.RAMP)
+
+
+@given(shares=st.lists(st.one_of(st.none(), st.floats(0.0, 1.0)), min_size=1, max_size=6))
+def test_the_ramp_grows_at_most_by_two_steps_at_once(shares: list[float | None]) -> None:
+    """A server that waits fails with an idle core. Far above its limit, its backlog would outlast the step."""
+    plan = Plan(grain=20)
+    trials = [Trial(200 * 2**index, PASS, core_share=share) for index, share in enumerate(shares)]
+    step = next_move(plan, trials, ENOUGH_S, STEP_S)
+    assert isinstance(step, Step)
+    assert step.users <= trials[-1].users * plan.factor**2
 
 
 def test_a_full_core_that_still_passes_no_longer_holds_the_ramp_back() -> None:
     """A server that writes larger batches under load holds far more users than those that first fill its core."""
     trials, ending, steps = search(Plan(grain=20), knee(14_900), core_share=lambda users: min(0.94, users / 5600))
     assert ending is Ending.CONVERGED
-    assert [step.users for step in steps if step.purpose is Purpose.RAMP] == [*(200, 1600, 5880, 9400, 20_000)]
+    assert [step.users for step in steps if step.purpose is Purpose.RAMP] == [*(200, 800, 3200, 5880, 9400, 20_000)]
     assert len(trials) <= 15
     found = bounds(trials)
     assert found.fails_at is not None

@@ -111,6 +111,18 @@ def test_the_failing_end_moves_nearer_to_a_mixed_level(trials: list[Trial], plan
     assert move(trials, plan) == expected
 
 
+def test_the_failing_end_is_searched_slightly_above_a_mixed_level() -> None:
+    """Both its verdicts come from a latency near the SLO, so a level twice as high would widen the interval."""
+    slow = [
+        Trial(1080, verdict, latency_ms=latency) for verdict, latency in ((FAIL, 280.0), (PASS, 240.0), (FAIL, 260.0))
+    ]
+    trials = [*[Trial(1000, PASS, latency_ms=200.0)] * 3, *slow]
+    plan = Plan(latency_ms=250.0)
+    assert move(trials, plan) == Step(1166, Purpose.BISECT)
+    assert move([*trials, Trial(1166, PASS, latency_ms=240.0)], plan) == Step(1259, Purpose.BISECT)
+    assert move([*trials, Trial(1166, FAIL, latency_ms=300.0)], plan) == Step(1166, Purpose.RECHECK)
+
+
 @pytest.mark.parametrize(
     ("trials", "plan", "users"),
     [

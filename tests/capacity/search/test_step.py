@@ -218,6 +218,26 @@ def test_a_backlog_that_grows_so_slowly_that_it_seems_steady_does_not_affect_the
     assert p99_ms(runner.measure(5900)) < 10
 
 
+def test_a_lower_level_after_a_fail_without_a_backlog_needs_no_recovery() -> None:
+    world = World(rate=6000)
+    runner = world.runner()
+    runner.measure(5900)
+    runner.note_verdict(5900, Verdict.FAIL)  # of its highest latencies, say
+    world.asked.clear()
+    assert p99_ms(runner.measure(5000)) < 10
+    assert world.asked == [5000]
+
+
+def test_a_backlog_that_drains_while_deliveries_keep_pace_needs_a_recovery() -> None:
+    world = World(rate=6000)
+    runner = world.runner()
+    runner.measure(5800)
+    world.queue = 12_000  # two seconds of deliveries, of which 200 leave each second
+    assert p99_ms(runner.measure(5800)) > 1000
+    runner.note_verdict(5800, Verdict.FAIL)
+    assert p99_ms(runner.measure(5700)) < 10
+
+
 def test_a_fail_of_users_that_did_not_join_needs_a_recovery() -> None:
     world = World(rate=6000, admitted=400)
     runner = world.runner()
