@@ -13,15 +13,16 @@ It keeps no state, so a run resumes from its list of trials. Rules in order of p
    once a step there is valid; otherwise the search continues below.
 3. Repeat a fail while other processes used the server's core, and drop it if the level then passes.
 4. Bisect until the bracket's relative width is small enough, first near the point where the core will be full. A level
-   that both passed and failed is measured a third time. It then fails by majority (two passes overrule a first fail),
-   or it is *mixed*: neither held nor failed. The next level is one width below a mixed level: bisecting there would
-   spend steps that are needed to resolve noise. Mixed levels lie inside the answer's interval, so that noise widens
-   the interval instead of moving it.
+   that both passed and failed is measured a third time. If no higher level has failed, measure one slightly above it
+   first: that bounds the answer sooner. Of three verdicts, the level fails by majority (two passes overrule a first
+   fail), or it is *mixed*: neither held nor failed. The next level is one width below a mixed level: bisecting there
+   would spend steps that are needed to resolve noise. Mixed levels lie inside the answer's interval, so that noise
+   widens the interval instead of moving it.
 5. Measure the lower end again until it is confirmed, then the failing upper end equally often: one disturbance must not
-   decide the answer. The last step leaves the upper end alone: a pass there would need another step to settle.
-6. Keep enough of the time budget for confirmations, and for one that fails, until some level is confirmed; then for a
-   second failure if two levels failed once each. The ends of the answer are levels that were confirmed, if there are
-   any (`confirmed_bounds`).
+   decide the answer. The last step leaves the upper end alone: a pass there would need another step to settle. If two
+   levels failed once each, measure the lower one again: the answer ends at the higher one until then.
+6. Keep enough of the time budget for confirmations, and for one that fails, until some level is confirmed. The ends of
+   the answer are levels that were confirmed, if there are any (`confirmed_bounds`).
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ _IDLE_SHARE: Final = 0.8
 _FULL_SHARE: Final = 0.85
 """Share of its core from which a server's core counts as full."""
 
-_FULL_GROWTH: Final = 0.6
+_FULL_GROWTH: Final = 0.5
 """Growth of the ramp, relative to the last level, for each level at which the core was full."""
 
 _NEAR: Final = 0.7
@@ -234,16 +235,17 @@ def _next_in_bracket(plan: Plan, trials: Sequence[Trial], affordable: int) -> St
     confirmed = confirmed_bounds(trials, plan.confirmations)
     target = _target(plan, found, trials)
     if affordable > _reserved(plan, found, confirmed, needed):
-        undecided = [users for users, s in level_states(trials).items() if s is LevelState.UNDECIDED]
-        if undecided:
-            return Step(min(undecided), Purpose.RECHECK)
+        if confirmed.passes > plan.confirmations and confirmed.failed_once_at is not None:
+            return Step(confirmed.failed_once_at, Purpose.RECHECK)
+        undecided = min((u for u, s in level_states(trials).items() if s is LevelState.UNDECIDED), default=None)
+        if undecided is not None and not undecided < (target or 0) < plan.factor * undecided:
+            return Step(undecided, Purpose.RECHECK)
         if target is not None:
             return Step(target, Purpose.RAMP if found.high is None else Purpose.BISECT)
     if needed and (confirmed.passes <= plan.confirmations or affordable >= needed):
         return Step(found.low, Purpose.CONFIRM)
     upper = found.fails_at if found.high != found.invalid_at else None
-    can_settle = affordable > 1 or confirmed.failed_once_at is not None
-    if upper is not None and can_settle and verdicts[upper].count(Verdict.FAIL) <= plan.confirmations:
+    if upper is not None and affordable > 1 and verdicts[upper].count(Verdict.FAIL) <= plan.confirmations:
         return Step(upper, Purpose.RECHECK)
     return Finished(_ending(found, is_narrow=target is None))
 
@@ -253,7 +255,7 @@ def _reserved(plan: Plan, found: Bounds, confirmed: Bounds, needed: int) -> int:
     if not found.low:
         return 0
     if confirmed.passes > plan.confirmations:
-        return needed + (confirmed.failed_once_at is not None)
+        return needed
     return plan.confirmations + (_SPARE if found.high is not None else 0)
 
 
@@ -279,10 +281,10 @@ def _target(plan: Plan, found: Bounds, trials: Sequence[Trial]) -> int | None:
     is_full = (_core_share(trials, found.low) or 0) >= _FULL_SHARE
     if not found.low or (found.high - found.low) > plan.width * found.low:
         middle = (found.low + found.high) / 2 if found.low else found.high / plan.factor
+        margin = _MIN_PART * (found.high - found.low)
         if found.low and found.high == found.mixed_at:
-            middle = found.high / (1 + plan.width)
+            middle = max(found.high / (1 + plan.width), found.low + margin)
         elif not is_full and full_at is not None and found.low < full_at * (1 - plan.width / 2) < found.high:
-            margin = _MIN_PART * (found.high - found.low)
             middle = min(max(full_at * (1 - plan.width / 2), found.low + margin), found.high - margin)
         level = _between(plan, found.low, middle, found.high)
         if level is not None:

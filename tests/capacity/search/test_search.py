@@ -118,7 +118,7 @@ def test_a_full_core_that_still_passes_no_longer_holds_the_ramp_back() -> None:
     """A server that writes larger batches under load holds far more users than those that first fill its core."""
     trials, ending, steps = search(Plan(grain=20), knee(14_900), core_share=lambda users: min(0.94, users / 5600))
     assert ending is Ending.CONVERGED
-    assert [step.users for step in steps if step.purpose is Purpose.RAMP] == [*(200, 800, 3200, 5880, 9400, 20_000)]
+    assert [step.users for step in steps if step.purpose is Purpose.RAMP] == [*(200, 800, 3200, 5880, 8820, 17_640)]
     assert len(trials) <= 15
     found = bounds(trials)
     assert found.fails_at is not None

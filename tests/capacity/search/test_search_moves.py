@@ -111,6 +111,23 @@ def test_the_failing_end_moves_nearer_to_a_mixed_level(trials: list[Trial], plan
     assert move(trials, plan) == expected
 
 
+def test_a_level_slightly_above_an_undecided_one_comes_before_its_third_measurement() -> None:
+    trials = [
+        Trial(1000, PASS, latency_ms=200.0),
+        Trial(1080, FAIL, latency_ms=280.0),
+        Trial(1080, PASS, latency_ms=240.0),
+    ]
+    plan = Plan(latency_ms=250.0)
+    assert move(trials, plan) == Step(1166, Purpose.BISECT)
+    assert move([*trials, Trial(1166, FAIL, latency_ms=300.0)], plan) == Step(1080, Purpose.RECHECK)
+    # Without a latency the level above would be far away.
+    assert move(trials) == Step(1080, Purpose.RECHECK)
+
+
+def test_a_level_below_a_mixed_one_is_never_next_to_the_one_that_passed() -> None:
+    assert move(taken((1000, "P"), (1101, "PFF"), (1200, "F"))) == Step(1020, Purpose.BISECT)
+
+
 def test_the_failing_end_is_searched_slightly_above_a_mixed_level() -> None:
     """Both its verdicts come from a latency near the SLO, so a level twice as high would widen the interval."""
     slow = [
@@ -131,7 +148,7 @@ def test_the_failing_end_is_searched_slightly_above_a_mixed_level() -> None:
         ([Trial(350, PASS, core_share=0.199)], Plan(factor=4), 1400),
         ([Trial(100, PASS, core_share=0.9), Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
         ([Trial(350, PASS), Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
-        ([Trial(1000, PASS, core_share=1.0)], Plan(), 1600),
+        ([Trial(1000, PASS, core_share=1.0)], Plan(), 1500),
         # Bisection: half a width below the full core, and a fifth of the bracket from its ends.
         ([Trial(800, PASS, core_share=0.7), Trial(1600, FAIL)], Plan(), 1086),
         ([Trial(800, PASS, core_share=0.8), Trial(1600, FAIL)], Plan(), 960),
@@ -263,10 +280,10 @@ def test_the_last_step_leaves_the_failing_end_alone() -> None:
         assert move(trials, steps=1) == Finished(Ending.CONVERGED)
 
 
-def test_the_last_step_confirms_the_lower_one_of_two_failing_levels() -> None:
+def test_the_lower_one_of_two_failing_levels_is_confirmed_first() -> None:
     """Two levels failed once: the answer ends at the higher one, unless the lower one fails again."""
     trials = taken((1000, "PPP"), (1400, "F"), (1200, "F"))
-    assert move(trials, steps=2) == Step(1100, Purpose.BISECT)
+    assert move(trials, steps=2) == Step(1200, Purpose.RECHECK)
     assert move(trials, steps=1) == Step(1200, Purpose.RECHECK)
     assert confirmed_bounds(trials, 2).fails_at == 1400
     assert confirmed_bounds([*trials, Trial(1200, FAIL)], 2).fails_at == 1200
