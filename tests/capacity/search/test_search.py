@@ -104,16 +104,6 @@ def test_the_ramp_skips_levels_while_the_core_is_mostly_idle() -> None:
         assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(following, Purpose.RAMP)
 
 
-@given(shares=st.lists(st.one_of(st.none(), st.floats(0.0, 1.0)), min_size=1, max_size=6))
-def test_the_ramp_grows_at_most_by_two_steps_at_once(shares: list[float | None]) -> None:
-    """A server that waits fails with an idle core. Far above its limit, its backlog would outlast the step."""
-    plan = Plan(grain=20)
-    trials = [Trial(200 * 2**index, PASS, core_share=share) for index, share in enumerate(shares)]
-    step = next_move(plan, trials, ENOUGH_S, STEP_S)
-    assert isinstance(step, Step)
-    assert step.users <= trials[-1].users * plan.factor**2
-
-
 def test_a_full_core_that_still_passes_no_longer_holds_the_ramp_back() -> None:
     """A server that writes larger batches under load holds far more users than those that first fill its core."""
     trials, ending, steps = search(Plan(grain=20), knee(14_900), core_share=lambda users: min(0.94, users / 5600))

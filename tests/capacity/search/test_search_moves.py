@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capacity.record.step import Cause, Verdict
 from capacity.search.bracket import Trial, confirmed_bounds
@@ -109,6 +111,16 @@ def test_each_further_step_grows_the_ramp_or_halves_the_bracket(
 )
 def test_the_failing_end_moves_nearer_to_a_mixed_level(trials: list[Trial], plan: Plan, expected: Step) -> None:
     assert move(trials, plan) == expected
+
+
+@given(shares=st.lists(st.one_of(st.none(), st.floats(0.0, 1.0)), min_size=1, max_size=6))
+def test_the_ramp_grows_at_most_by_two_steps_at_once(shares: list[float | None]) -> None:
+    """A server that waits fails with an idle core. Far above its limit, its backlog would outlast the step."""
+    plan = Plan(grain=20)
+    trials = [Trial(200 * 2**index, PASS, core_share=share) for index, share in enumerate(shares)]
+    step = next_move(plan, trials, ENOUGH_S, STEP_S)
+    assert isinstance(step, Step)
+    assert step.users <= trials[-1].users * plan.factor**2
 
 
 def test_a_level_slightly_above_an_undecided_one_comes_before_its_third_measurement() -> None:
