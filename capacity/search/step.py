@@ -187,8 +187,8 @@ class StepRunner:
         """Note whether the latest step overloaded the server.
 
         Slightly above a limit, a backlog grows so slowly that it seems steady. Below it, the latency of a saturated
-        server may vary so much that it never seems steady. A level may fail without a backlog: of the highest
-        latencies, for example.
+        server may vary so much that it never seems steady. A level may fail without a backlog, for example if only its
+        highest latencies miss an SLO.
         """
         if verdict is not Verdict.INVALID:
             self._overloaded_at = users if verdict is Verdict.FAIL and self._left_backlog else None

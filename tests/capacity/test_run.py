@@ -169,9 +169,8 @@ def test_a_missed_promql_slo_exits_with_99_and_keeps_the_server_running(
     prometheus = start_prometheus(chat=server.url)
     (tmp_path / "levels.toml").write_text(LEVELS)
     flags = ("--prometheus", prometheus.url, "--slo-file", str(tmp_path / "levels.toml"))
-    run = capacity(
-        "--host", server.url, "--bounded", "4", *flags, *QUICK, "--window", "3"
-    )  # two scrapes, also if one is late
+    window = ("--window", "3")  # two scrapes, also if one is late
+    run = capacity("--host", server.url, "--bounded", "4", *flags, *QUICK, *window)
     assert run.wait() == 99, run.errors
     report = run.report
     assert f"The server at {server.url} does not hold 4 chatting users" in report.answer.sentence

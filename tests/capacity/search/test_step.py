@@ -222,7 +222,7 @@ def test_a_lower_level_after_a_fail_without_a_backlog_needs_no_recovery() -> Non
     world = World(rate=6000)
     runner = world.runner()
     runner.measure(5900)
-    runner.note_verdict(5900, Verdict.FAIL)  # of its highest latencies, say
+    runner.note_verdict(5900, Verdict.FAIL)  # only its highest latencies missed an SLO, say
     world.asked.clear()
     assert p99_ms(runner.measure(5000)) < 10
     assert world.asked == [5000]
@@ -232,7 +232,7 @@ def test_a_backlog_that_drains_while_deliveries_keep_pace_needs_a_recovery() -> 
     world = World(rate=6000)
     runner = world.runner()
     runner.measure(5800)
-    world.queue = 12_000  # two seconds of deliveries, of which 200 leave each second
+    world.queue = 12_000  # two seconds of deliveries; the queue shrinks by 200 a second
     assert p99_ms(runner.measure(5800)) > 1000
     runner.note_verdict(5800, Verdict.FAIL)
     assert p99_ms(runner.measure(5700)) < 10
